@@ -6,8 +6,7 @@ from typing import Any
 
 from cluster.search.schedulers import SCHEDULERS
 from cluster.search.searchers import SEARCHERS
-from optimizer.graders.graders import GRADERS
-from optimizer.protocols import Grader
+from optimizer.graders.graders import GRADERS, GraderKind
 from optimizer.registry import Registry, is_reference
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
@@ -40,8 +39,8 @@ def catalogue() -> dict[str, dict[str, str]]:
             name: task_line(task) for name, task in named(TASKS).items()
         },
         "Scorers": {
-            name: _RIGHT_BY_SCORER.get(name) or _accepted(scorer)
-            for name, scorer in named(GRADERS).items()
+            name: _RIGHT_BY_SCORER.get(name) or _accepted(kind)
+            for name, kind in named(GRADERS).items()
         },
         "Strategies": _described(STRATEGIES),
         "Selection rules": _described(SELECTION_RULES),
@@ -74,8 +73,9 @@ def task_line(task: object) -> str:
     return str(getattr(task, "description", "")) or _first_sentence(task)
 
 
-def _accepted(scorer: Grader) -> str:
-    return f"{scorer.accepts[:1].upper()}{scorer.accepts[1:]}."
+def _accepted(kind: GraderKind) -> str:
+    accepts = str(getattr(kind, "accepts", ""))
+    return f"{accepts[:1].upper()}{accepts[1:]}."
 
 
 def _installed_lines(registry: Registry[Any]) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,13 @@
 """Values of a search: candidates with their lineage, their standings, and rounds."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from optimizer.prompt import Prompt, read_trace
+from optimizer.grader import Grader, SameText
+from optimizer.prompt import Prompt
 from optimizer.statistics import Gain, gain
-from optimizer.types import Completion, Example, Score
+from optimizer.types import Example
 
 
 @dataclass(frozen=True)
@@ -181,13 +182,6 @@ class Round:
         )
 
 
-def same_text(response: Completion, example: Example) -> Score:
-    """Score a response by its `Answer:` line, ignoring case."""
-    given = read_trace(response.text).answer or ""
-    right = given.casefold() in {accepted.strip().casefold() for accepted in example.answers}
-    return Score("right" if right else "wrong", given)
-
-
 @dataclass(frozen=True)
 class Problem:
     """The problem that a strategy works on.
@@ -199,7 +193,7 @@ class Problem:
     """One or two sentences on the task; may be empty."""
     seed: Prompt
     train: tuple[Example, ...]
-    scorer: Callable[[Completion, Example], Score] = same_text
-    """Scores a response to a training example with the same rule as the target model's answers are
-    scored: "(A)" may be as right as "A".
+    grader: Grader = field(default_factory=SameText)
+    """Judges a response to a training example by the same rule as the target model's answers:
+    "(A)" may be as right as "A".
     """

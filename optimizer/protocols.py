@@ -1,13 +1,14 @@
 """The protocols that the core needs from the world, and that its parts need from each other."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from random import Random
 from typing import Protocol, runtime_checkable
 
 from optimizer.candidate import Candidate, Problem, Round, Standing
+from optimizer.grader import Grader as Grader
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
-from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Score
+from optimizer.types import Answer, Example, Outcome, Purpose, Request
 
 
 class LanguageModel(Protocol):
@@ -58,32 +59,6 @@ class Limited(Protocol):
 
     def known(self, requests: Sequence[Request]) -> list[bool]:
         """Return for each of these requests whether it was answered before."""
-
-
-class Scorer(Protocol):
-    """Scores one response; never raises for a bad response, which is a verdict."""
-
-    def __call__(self, response: Completion, example: Example) -> Score:
-        """Return the score of the response."""
-
-
-class Grader(Scorer, Protocol):
-    """A scorer with its description, for the table of GRADERS."""
-
-    @property
-    def accepts(self) -> str:
-        """Return which answer is right, for people."""
-
-    @property
-    def answer_line(self) -> str:
-        """Return the line that makes a prompt's answers readable; "" where there is none."""
-
-    @property
-    def is_right(self) -> Callable[[str, Example], bool]:
-        """Return the check whether an answer that was read is accepted."""
-
-    def form_is_at_fault(self, response: Completion, example: Example) -> bool:
-        """Return whether a response that is not right may be so for its form alone."""
 
 
 class Measure(Protocol):

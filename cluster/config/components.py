@@ -22,7 +22,7 @@ def components_of(settings: PairSettings) -> tuple[tuple[Registry[Any], str], ..
         named += ((SELECTION_RULES, name) for name in settings.selection_names())
     named += [
         *((TASKS, task.source) for task in settings.tasks if not is_file(task.source)),
-        *((GRADERS, task.scorer) for task in settings.tasks if task.scorer is not None),
+        *((GRADERS, task.grader.name) for task in settings.tasks if task.grader is not None),
     ]
     found = {(registry.noun, name): registry for registry, name in named}
     return tuple(
@@ -35,7 +35,7 @@ def import_components(settings: ExperimentSettings, tasks: Iterable[Task], code:
 
     Args:
         settings: Known to be usable, on the machine of whoever runs them.
-        tasks: Made by them: they may name scorers of their own.
+        tasks: Made by them: they may name graders of their own.
         code: What the settings list under `code`.
 
     Raises:
@@ -45,7 +45,7 @@ def import_components(settings: ExperimentSettings, tasks: Iterable[Task], code:
     for registry, name in components_of(settings):
         registry.import_name(name)
     for task in tasks:
-        GRADERS.import_name(task.scorer)
+        GRADERS.import_name(task.grader.name)
 
 
 def revisions(settings: PairSettings, tasks: Iterable[Task] = ()) -> dict[str, str]:

@@ -58,7 +58,7 @@ def overrides(
     if tasks or scorer is not None or seed_instruction is not None:
         changes = {"scorer": scorer, "seed_instruction": seed_instruction}
         chosen = tasks or _listed_in(data, "tasks")
-        given["tasks"] = [_as_mapping(task, "source") | _set(changes) for task in chosen]
+        given["tasks"] = [_changed_task(_as_mapping(task, "source"), changes) for task in chosen]
     if strategies:
         given["strategies"] = [_of_file(data, name) for name in strategies]
     if sizes is not None:
@@ -129,6 +129,13 @@ def _mapping_in(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _as_mapping(entry: Any, key: str) -> dict[str, Any]:
     return dict(entry) if isinstance(entry, dict) else {key: entry}
+
+
+def _changed_task(task: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's settings with changes; a grader of the file has either of two names."""
+    if changes["scorer"] is not None:
+        task.pop("grader", None)
+    return task | _set(dict(changes))
 
 
 def _set(values: dict[str, Any]) -> dict[str, Any]:

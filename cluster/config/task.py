@@ -1,13 +1,16 @@
 """The settings of a task: where its examples come from, how they are graded, how they are split."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from cluster.config.component_spec import may_import
+from cluster.config.component_spec import is_stored, may_import
+from cluster.config.grader import GraderText, check_grader, read_grader
 from cluster.config.labels import slug
-from optimizer.graders.graders import GRADERS
+from optimizer.errors import SettingsError
+from optimizer.graders.graders import GRADERS, GraderSpec
 from optimizer.registry import is_reference, short_name
 from optimizer.tasks.imported import TASKS
 from optimizer.tasks.task import Sizes
@@ -35,8 +38,10 @@ class TaskSettings(Strict):
     """
     label: str = ""
     """Its name in tables and file names; "" takes the source's."""
-    scorer: str | None = None
-    """exact, choice, number or regex, or one of somebody else's; None lets the examples decide."""
+    scorer: GraderText | None = None
+    """The grader: a name (`promptray list` shows them), or a mapping {kind: NAME, ...} with its
+    settings; None lets the examples decide. Files may call it `grader` as well.
+    """
     seed_instruction: str | None = None
     sizes: SizeSettings | None = None
     """None takes the experiment's."""
@@ -44,16 +49,37 @@ class TaskSettings(Strict):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, data: Any) -> Any:
-        return {"source": data} if isinstance(data, str) else data
+        if isinstance(data, str):
+            return {"source": data}
+        # Recorded settings, and with them the course of an experiment, hold the older name.
+        if isinstance(data, Mapping) and "grader" in data:
+            if data.get("scorer") is not None:
+                raise SettingsError("scorer is the older name of grader: give one of them.")
+            data = {key: value for key, value in data.items() if key != "scorer"}
+            return {("scorer" if key == "grader" else key): value for key, value in data.items()}
+        return data
+
+    @field_validator("scorer")
+    @classmethod
+    def _is_plain(cls, value: GraderText | None) -> GraderText | None:
+        """Write a grader without settings as its name alone."""
+        return None if value is None else read_grader(value).to_json()
 
     @model_validator(mode="after")
     def _is_imported(self, info: ValidationInfo) -> Self:
         if may_import(info):
             if TASKS.is_elsewhere(self.source):  # else it may be a file
                 TASKS.import_name(self.source)
-            if self.scorer is not None:
-                GRADERS.import_name(self.scorer)
+            if self.grader is not None:
+                GRADERS.import_name(self.grader.name)
+        if isinstance(self.scorer, dict) and not is_stored(info):
+            check_grader(read_grader(self.scorer))
         return self
+
+    @property
+    def grader(self) -> GraderSpec | None:
+        """Return the grader as data; None where the examples are to decide."""
+        return None if self.scorer is None else read_grader(self.scorer)
 
     @property
     def title(self) -> str:

@@ -22,7 +22,6 @@ from optimizer.counted_model import CountedModel
 from optimizer.diagnostics import Subject, diagnose
 from optimizer.errors import PromptrayError
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.selection import Racing
@@ -84,16 +83,17 @@ async def diagnose_task(
         Budget(settings.budget.optimizer_calls, "optimizer"),
     )
     outcome_counts = OutcomeCounts()
+    grader = task.grader.build()
     evaluation = Evaluation(
         Budgeted(target, budgets[0]),
-        GRADERS[task.scorer],
+        grader,
         task.dev,
         Racing(),
         settings.sampling.build(),
         outcome_counts,
     )
     subject = Subject(
-        task.problem(), task.dev, task.test.single_reading().read(), procedure_of(task.train)
+        task.problem(grader), task.dev, task.test.single_reading().read(), procedure_of(task.train)
     )
     started, found, error = time.monotonic(), None, ""
     try:

@@ -150,7 +150,7 @@ def load(task: TaskSettings, sizes: Sizes, seed: int) -> Task:
         task.source,
         sizes=sizes,
         seed=seed,
-        scorer=task.scorer,
+        scorer=task.grader,
         seed_instruction=task.seed_instruction,
     )
 
@@ -228,7 +228,7 @@ def tests_of(experiment: Experiment) -> dict[str, Cost]:
     cost_by_comparison_group = {}
     for comparison_group, task in experiment.tasks.items():
         test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
-        cost_by_comparison_group[comparison_group] = test.cost(task.problem().seed, price_list) * 2
+        cost_by_comparison_group[comparison_group] = test.cost(task.seed_prompt, price_list) * 2
     return {
         trial_spec.trial: cost_by_comparison_group[trial_spec.comparison_group]
         for trial_spec in experiment.trial_specs
@@ -250,7 +250,7 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
     call = Cost()
     for task in experiment.tasks.values():
         test = FinalTest(1, task.test.longest_input_bytes, settings.sampling.build())
-        call = call.at_least(test.cost(task.problem().seed, price_list))
+        call = call.at_least(test.cost(task.seed_prompt, price_list))
     wanted = call * min(
         settings.target_model.most_at_once(settings.concurrency), tests.target_calls
     )
@@ -266,7 +266,11 @@ def _controls_of(experiment: Experiment) -> Cost:
     settings, found = experiment.settings, Cost()
     price_list = price_list_of(settings.target_model, "target")
     for task in experiment.tasks.values():
-        line = with_answer_line(task.problem().seed, task.scorer) if settings.form_control else None
+        line = (
+            with_answer_line(task.seed_prompt, task.grader.build())
+            if settings.form_control
+            else None
+        )
         if line is not None:
             test = FinalTest(
                 len(task.test), task.test.longest_input_bytes, settings.sampling.build()

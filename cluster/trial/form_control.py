@@ -9,7 +9,8 @@ the same in every trial of one task and seed, so that they are paid once.
 from collections.abc import Sequence
 from typing import Literal
 
-from optimizer.graders.graders import GRADERS, with_answer_line
+from optimizer.grader import Grader
+from optimizer.graders.graders import with_answer_line
 from optimizer.prompt import Prompt
 from optimizer.types import Answer, Completion
 
@@ -32,11 +33,11 @@ FormControlState = Literal[
 class FormControl:
     """Decides whether one trial needs the control arm. For one event loop."""
 
-    def __init__(self, wanted: bool, baseline: Prompt, scorer: str) -> None:
+    def __init__(self, wanted: bool, baseline: Prompt, grader: Grader) -> None:
         self._wanted = wanted
         self._baseline = baseline
-        self._scorer = GRADERS[scorer]
-        self.prompt = with_answer_line(baseline, scorer)
+        self._grader = grader
+        self.prompt = with_answer_line(baseline, grader)
         """The prompt that is measured; None where the baseline says how to end already."""
         self._seen = False
         self._at_fault = False
@@ -54,7 +55,7 @@ class FormControl:
         ]
         self._seen = self._seen or bool(judged)
         self._at_fault = any(
-            self._scorer.form_is_at_fault(
+            self._grader.form_is_at_fault(
                 Completion(answer.text, answer.score.verdict == "truncated"), answer.example
             )
             for answer in judged
@@ -67,7 +68,7 @@ class FormControl:
             return "off"
         if best == self._baseline:
             return "best is baseline"
-        if not self._scorer.answer_line:
+        if not self._grader.answer_line:
             return "not needed"
         if self.prompt is None:
             return "line in baseline"

@@ -25,7 +25,6 @@ from optimizer.candidate import Candidate, Problem, Round
 from optimizer.counted_model import CountedModel
 from optimizer.errors import AccessError, BudgetExhausted, EndpointError, PromptrayError
 from optimizer.evaluation.evaluator import rounds_of
-from optimizer.graders.graders import GRADERS
 from optimizer.outcome_counts import Asked, OutcomeCounts
 from optimizer.protocols import LanguageModel
 from optimizer.statistics import estimate
@@ -55,7 +54,8 @@ class Trial:
         self._context = context = context or TrialContext()
         self._task = task
         self._test_split = task.test.single_reading()
-        self._problem: Problem = task.problem()
+        grader = task.grader.build()
+        self._problem: Problem = task.problem(grader)
         self._trial_budget = TrialBudget(
             plan.allowed,
             {"target": plan.target, "optimizer": plan.optimizer},
@@ -73,12 +73,12 @@ class Trial:
             with_trial_budget(optimizer, "optimizer", self._trial_budget), self._outcome_counts
         )
         limited = with_trial_budget(target, "target", self._trial_budget)
-        self._form = FormControl(plan.form_control, self._problem.seed, task.scorer)
+        self._form = FormControl(plan.form_control, self._problem.seed, grader)
         self._evaluation = TrialEvaluation(
             self._trial_budget,
             self._form,
             limited,
-            GRADERS[task.scorer],
+            grader,
             task.dev,
             plan.selection,
             plan.sampling,

@@ -7,13 +7,15 @@ requested again, then tried on another example, then left out.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from random import Random
 from types import MappingProxyType
 
 from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
-from optimizer.operators.demonstrate import demonstrate
+from optimizer.grader import Grader
+from optimizer.operators.demonstrate import demonstrate, faults
 from optimizer.prompt import Demonstration
 from optimizer.sampling import some
 from optimizer.types import Example
@@ -51,11 +53,10 @@ async def demonstrated(
         ]
         written = await search_context.ask(
             [
-                demonstrate(
-                    problem.description, candidates[at].prompt.steps, example, problem.scorer
-                )
+                demonstrate(problem.description, candidates[at].prompt.steps, example)
                 for at, example in orders
-            ]
+            ],
+            partial(_checked, problem.grader, orders),
         )
         for (at, _example), demonstration in zip(orders, written, strict=True):
             made[at] += [demonstration] if demonstration else []
@@ -63,6 +64,15 @@ async def demonstrated(
         replace(candidate, prompt=replace(candidate.prompt, demonstrations=tuple(shown)))
         for candidate, shown in zip(candidates, made, strict=True)
     ]
+
+
+async def _checked(
+    grader: Grader,
+    orders: Sequence[tuple[int, Example]],
+    written: Sequence[tuple[int, Demonstration]],
+) -> list[str]:
+    """Return the faults of demonstrations, given by the places of their orders."""
+    return await faults(grader, [(shown, orders[at][1]) for at, shown in written])
 
 
 def spread(examples: Sequence[Example], rng: Random) -> list[Example]:

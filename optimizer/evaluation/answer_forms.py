@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimizer.errors import shortened
-from optimizer.graders.graders import GRADERS, judge
+from optimizer.grader import Grader
+from optimizer.graders.base import PureGrader, grade_outcomes, score_outcome
+from optimizer.graders.graders import grader_named
 from optimizer.tasks.loading import fitted, fitting_scorers
-from optimizer.types import Completion, Example, Outcome
+from optimizer.types import Completion, Example, Outcome, Score
 
 SPOILS = 0.25
 """Share of unreadable baseline answers, or gain in accuracy by another reading, from which on the
@@ -67,7 +69,7 @@ class Reading:
     """Number of answers that came."""
     at_fault: int
     """Answers that are not right, and perhaps for their form alone (see
-    AnswerScorer.form_is_at_fault).
+    Grader.form_is_at_fault).
     """
     unread: int
     """Answers in which the scorer found no answer, those that were cut off included."""
@@ -178,17 +180,19 @@ class Reading:
         return f"State in seed_instruction how an answer must end{tried}, or {scorer}."
 
 
-def reading(
+async def reading(
     scorer: str,
+    grader: Grader,
     items: Sequence[Example],
     repeats: Sequence[Sequence[Outcome]],
     line: str,
     never_right: bool,
 ) -> Reading:
-    """Return how the baseline's answers over the items were read by the scorer.
+    """Return how the baseline's answers over the items were read by the grader.
 
     Args:
-        scorer: Name of the task's scorer.
+        scorer: Name of the task's grader.
+        grader: That grader.
         items: The items, in the order of the outcomes.
         repeats: The outcomes of each run over the items.
         line: The answer line; "" where the baseline states how to end.
@@ -200,14 +204,14 @@ def reading(
         for outcome, item in zip(outcomes, items, strict=True)
         if isinstance(outcome, Completion)
     ]
-    scores = [judge(outcome, item, GRADERS[scorer]) for outcome, item in pairs]
+    scores = await grade_outcomes(grader, pairs)
     unread = [
         place for place, score in enumerate(scores) if score.verdict in ("unparsable", "truncated")
     ]
     at_fault = [
         place
         for place, (outcome, item) in enumerate(pairs)
-        if GRADERS[scorer].form_is_at_fault(outcome, item)
+        if grader.form_is_at_fault(outcome, item)
     ]
     wrong = (
         [place for place, score in enumerate(scores) if score.verdict == "wrong"]
@@ -224,12 +228,12 @@ def reading(
         len(at_fault),
         len(unread),
         sum(score.verdict == "truncated" for score in scores),
-        sum(score.verdict == "right" for score in scores) / len(pairs) if pairs else None,
+        _mean(scores) if pairs else None,
         None
         if first is None
         else NotRight(
             pairs[first][1].input,
-            pairs[first][1].answers[0],
+            next(iter(pairs[first][1].answers), ""),
             pairs[first][0].text,
             scores[first].answer,
         ),
@@ -237,12 +241,17 @@ def reading(
         _under_others(scorer, items, pairs),
         never_right,
         never_right
-        and not _is_a_target(scorer, {score.answer for score in scores if score.answer}, items),
+        and isinstance(grader, PureGrader)
+        and not _is_a_target(grader, {score.answer for score in scores if score.answer}, items),
     )
 
 
-def _is_a_target(scorer: str, answers: Iterable[str], items: Sequence[Example]) -> bool:
-    return any(GRADERS[scorer].is_right(answer, item) for answer in answers for item in items)
+def _mean(scores: Sequence[Score]) -> float:
+    return sum(score.value or 0.0 for score in scores) / len(scores)
+
+
+def _is_a_target(grader: PureGrader, answers: Iterable[str], items: Sequence[Example]) -> bool:
+    return any(grader.is_right(answer, item) for answer in answers for item in items)
 
 
 def _under_others(
@@ -250,12 +259,11 @@ def _under_others(
 ) -> dict[str, float]:
     others = [name for name in fitting_scorers(items) if name != scorer]
     by_id = {name: {example.id: example for example in fitted(items, name)} for name in others}
-    return {
-        name: sum(
-            judge(outcome, by_id[name][item.id], GRADERS[name]).verdict == "right"
-            for outcome, item in pairs
+    found = {}
+    for name in others if pairs else ():
+        grader = grader_named(name)
+        assert isinstance(grader, PureGrader), "the graders that fit any targets call no model"
+        found[name] = _mean(
+            [score_outcome(grader, outcome, by_id[name][item.id]) for outcome, item in pairs]
         )
-        / len(pairs)
-        for name in others
-        if pairs
-    }
+    return found

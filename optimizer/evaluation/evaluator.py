@@ -1,6 +1,6 @@
 """Evaluation of prompts on examples: answers and standings.
 
-Knows batches, not clients; a scorer, not a task; and never sees the test split. Implements
+Knows batches, not clients; a grader, not a task; and never sees the test split. Implements
 protocols.Evaluator. Everything that one call needs of the target model goes out as one batch.
 """
 
@@ -11,10 +11,10 @@ from random import Random
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.selection_run import CutSelection, PairwiseComparison
-from optimizer.graders.graders import judge
+from optimizer.graders.base import grade_outcomes
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
-from optimizer.protocols import LanguageModel, Limited, Scorer, SelectionRule
+from optimizer.protocols import Grader, LanguageModel, Limited, SelectionRule
 from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling
 
 
@@ -28,7 +28,7 @@ class Evaluation:
     def __init__(
         self,
         target: LanguageModel,
-        scorer: Scorer,
+        grader: Grader,
         dev: Sequence[Example],
         rule: SelectionRule,
         sampling: Sampling | None = None,
@@ -38,7 +38,7 @@ class Evaluation:
         """`limited`: what the target's budget covers; None: it covers all."""
         self._target = target
         self._limited = limited
-        self._scorer = scorer
+        self._grader = grader
         self._dev = tuple(dev)
         self._rule = rule
         self._sampling = sampling or Sampling()
@@ -55,11 +55,12 @@ class Evaluation:
             return []
         requests = self._requests(work, purpose)
         try:
-            return self._judged(work, await self._target.complete(requests), purpose)
+            outcomes = await self._target.complete(requests)
         except BudgetExhausted as refusal:
             # These answers were paid for, so they are counted although the batch was refused.
-            self._judged(work, refusal.answered, purpose)
+            await self._judged(work, refusal.answered, purpose)
             raise
+        return await self._judged(work, outcomes, purpose)
 
     async def grade(
         self, prompt: Prompt, examples: Sequence[Example], purpose: Purpose = "test"
@@ -113,13 +114,21 @@ class Evaluation:
             return [False] * len(work)
         return self._limited.known(self._requests(work, "validate"))
 
-    def read(
+    async def read(
         self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]
     ) -> list[Answer]:
-        """Score the outcomes of the first items of this work, without counting them."""
+        """Grade the outcomes of the first items of this work as one batch, without counting."""
+        pairs = [(outcome, example) for (_, example), outcome in zip(work, outcomes, strict=False)]
+        scores = await grade_outcomes(self._grader, pairs)
         return [
-            self._answer(example, outcome)
-            for (_, example), outcome in zip(work, outcomes, strict=False)
+            Answer(
+                example,
+                outcome.text if isinstance(outcome, Completion) else "",
+                score,
+                outcome.prompt_tokens,
+                outcome.completion_tokens,
+            )
+            for (outcome, example), score in zip(pairs, scores, strict=True)
         ]
 
     def _requests(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Request]:
@@ -128,11 +137,11 @@ class Evaluation:
             for prompt, example in work
         ]
 
-    def _judged(
+    async def _judged(
         self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome], purpose: Purpose
     ) -> list[Answer]:
         """Score and count the outcomes of the first items of this work."""
-        answers = self.read(work, outcomes)
+        answers = await self.read(work, outcomes)
         came = [
             (outcome, answer)
             for outcome, answer in zip(outcomes, answers, strict=True)
@@ -142,11 +151,6 @@ class Evaluation:
         self._outcome_counts.failed("target", [outcome for outcome, _ in came])
         self._outcome_counts.judged(purpose, [answer.score.verdict for _, answer in came])
         return answers
-
-    def _answer(self, example: Example, outcome: Outcome) -> Answer:
-        text = outcome.text if isinstance(outcome, Completion) else ""
-        score = judge(outcome, example, self._scorer)
-        return Answer(example, text, score, outcome.prompt_tokens, outcome.completion_tokens)
 
 
 async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:

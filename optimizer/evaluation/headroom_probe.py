@@ -6,7 +6,7 @@ is tried too. Uses the train and dev splits alone. Knows no Ray, no clock and no
 are those of optimizer.statistics.headroom.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from random import Random
@@ -14,7 +14,9 @@ from random import Random
 from optimizer.counted_model import CountedModel
 from optimizer.evaluation.answer_forms import NotRight, Reading, reading
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS, judge, with_answer_line
+from optimizer.grader import Grader
+from optimizer.graders.base import PureGrader, grade_outcomes, score_outcome
+from optimizer.graders.graders import with_answer_line
 from optimizer.prompt import Demonstration, Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.statistics import Scores, mean_score, share_known, wilson
@@ -64,9 +66,9 @@ class Probed:
     scores_by_prompt: dict[str, Scores]
     """The other prompts, by their description."""
     chance_of_one: float
-    """Share of attempts that are right about an item that they did not answer."""
+    """Mean score of attempts on items that they did not answer."""
     chance_of_any: float
-    """Share of items about which at least one attempt at another item is right."""
+    """Mean of the best score that any attempt at another item gets on an item."""
     not_right: NotRight | None = None
     """A wrong answer, where no attempt was right on any item."""
     reading: Reading | None = None
@@ -89,9 +91,13 @@ class Probed:
 
     @property
     def ever_right(self) -> float:
-        """Return the share of the items that came right in at least one attempt."""
+        """Return the mean over the items of the best score that any attempt got.
+
+        Without partial credit it is the share of the items that came right in at least one attempt.
+        """
         items = list(zip(*self.tries, strict=True))
-        return sum(1.0 in scores for scores in items) / len(items) if items else 0.0
+        best = [max((score or 0.0 for score in scores), default=0.0) for scores in items]
+        return sum(best) / len(best) if best else 0.0
 
     @property
     def ceiling(self) -> float:
@@ -113,15 +119,28 @@ class Probed:
 
 
 async def probe(
-    task: Task, target: LanguageModel, optimizer: LanguageModel, probing: Probing
+    task: Task,
+    target: LanguageModel,
+    optimizer: LanguageModel,
+    probing: Probing,
+    grader: Grader | None = None,
 ) -> Probed:
     """Run the probe's calls, and return the scores.
 
     Errors of a model pass through.
+
+    Args:
+        task: The task.
+        target: The target model.
+        optimizer: The optimizer model.
+        probing: What is tried.
+        grader: The task's grader where it was built before, as one that calls a model is; None
+            builds it.
     """
+    grader = grader or task.grader.build()
     # Without the examples that the few-shot probe shows with their answers.
     items = (*task.dev, *task.train[SOLVED:])[: max(MOST_ITEMS, len(task.dev))]
-    asking = _Asking(task, items, target)
+    asking = _Asking(grader, items, target)
     seed, hot = (
         Prompt(task.seed_instruction),
         replace(probing.sampling, temperature=DRAW_TEMPERATURE),
@@ -133,14 +152,16 @@ async def probe(
             (_with_solved(seed, task.train[:SOLVED]), probing.sampling, 0),
         ]
     )
-    found = await _first_found(task, target, optimizer, probing)
+    found = await _first_found(task, grader, target, optimizer, probing)
     steps = await asking.ask([(found, probing.sampling, 0)] if found else [])
     names = [f"{len(task.train[:SOLVED])} solved examples", "the first prompt of a search"]
     tries = dict(zip(names, [*outcomes[probing.repeats + DRAWS :], *steps], strict=False))
-    with_line = with_answer_line(seed, task.scorer)
-    found_right = any(1.0 in scores for scores in asking.scored([*outcomes, *steps]))
-    read = reading(
+    with_line = with_answer_line(seed, grader)
+    scored, scores_by_prompt = await asking.scored(outcomes), await _scored_by_name(asking, tries)
+    found_right = any(1.0 in scores for scores in (*scored, *scores_by_prompt.values()))
+    read = await reading(
         task.scorer,
+        grader,
         items,
         outcomes[: probing.repeats],
         with_line.closing if with_line else "",
@@ -150,18 +171,18 @@ async def probe(
     if with_line and read.line_is_worth_asking:
         (answers,) = await asking.ask([(with_line, probing.sampling, 0)])
         tries["the answer line"] = answers
-        (scores,) = asking.scored([answers])
+        (scores,) = await asking.scored([answers])
+        scores_by_prompt["the answer line"] = scores
         read = replace(
             read,
             line_accuracy=mean_score(scores),
             never_right=read.never_right and 1.0 not in scores,
         )
     one, any_ = asking.by_chance([*outcomes[: probing.repeats + DRAWS], *tries.values()])
-    scored = asking.scored(outcomes)
     return Probed(
         tuple(scored[: probing.repeats]),
         tuple(scored[probing.repeats :][:DRAWS]),
-        dict(zip(tries, asking.scored(list(tries.values())), strict=True)),
+        scores_by_prompt,
         one,
         any_,
         read.example if read.never_right else None,
@@ -169,9 +190,15 @@ async def probe(
     )
 
 
+async def _scored_by_name(
+    asking: "_Asking", tries: Mapping[str, Sequence[Outcome]]
+) -> dict[str, Scores]:
+    return dict(zip(tries, await asking.scored(list(tries.values())), strict=True))
+
+
 @dataclass(frozen=True)
 class _Asking:
-    task: Task
+    grader: Grader
     items: Sequence[Example]
     target: LanguageModel
 
@@ -186,18 +213,27 @@ class _Asking:
         size = len(self.items)
         return [outcomes[place * size : (place + 1) * size] for place in range(len(tries))]
 
-    def scored(self, tries: Sequence[Sequence[Outcome]]) -> list[Scores]:
-        return [
-            [self._score(outcome, item) for outcome, item in zip(outcomes, self.items, strict=True)]
-            for outcomes in tries
-        ]
+    async def scored(self, tries: Sequence[Sequence[Outcome]]) -> list[Scores]:
+        """Return the scores of each attempt over all items; all are graded as one batch."""
+        pairs = [pair for outcomes in tries for pair in zip(outcomes, self.items, strict=True)]
+        values = [score.value for score in await grade_outcomes(self.grader, pairs)]
+        size = len(self.items)
+        return [values[place * size : (place + 1) * size] for place in range(len(tries))]
 
     def by_chance(self, tries: Sequence[Sequence[Outcome]]) -> tuple[float, float]:
-        """Return how often one attempt, and how often any attempt, is right about another item."""
-        size = len(self.items)
+        """Return what one attempt, and the best of all attempts, scores on another item.
+
+        Without partial credit that is how often they are right about it. Nothing under a grader
+        that calls a model: to guess the answer of another item is no way to please a judge, and to
+        ask it would cost many times what the probe does.
+        """
+        size, grader = len(self.items), self.grader
+        if not isinstance(grader, PureGrader):
+            return 0.0, 0.0
         hits = [
             [
-                self._score(outcomes[place], self.items[(place + shift) % size]) == 1.0
+                score_outcome(grader, outcomes[place], self.items[(place + shift) % size]).value
+                or 0.0
                 for outcomes in tries
             ]
             # An item's answers are held against the targets of its neighbours: what is right there
@@ -207,10 +243,7 @@ class _Asking:
         ]
         if not hits or not tries:
             return 0.0, 0.0
-        return sum(map(sum, hits)) / (len(hits) * len(tries)), sum(map(any, hits)) / len(hits)
-
-    def _score(self, outcome: Outcome, item: Example) -> float | None:
-        return judge(outcome, item, GRADERS[self.task.scorer]).value
+        return sum(map(sum, hits)) / (len(hits) * len(tries)), sum(map(max, hits)) / len(hits)
 
 
 def _with_solved(seed: Prompt, examples: Sequence[Example]) -> Prompt:
@@ -223,12 +256,12 @@ def _with_solved(seed: Prompt, examples: Sequence[Example]) -> Prompt:
 
 
 async def _first_found(
-    task: Task, target: LanguageModel, optimizer: LanguageModel, probing: Probing
+    task: Task, grader: Grader, target: LanguageModel, optimizer: LanguageModel, probing: Probing
 ) -> Prompt | None:
     """Return the best prompt of a search's first round, the baseline excluded."""
-    evaluation = Evaluation(target, GRADERS[task.scorer], task.dev, probing.rule, probing.sampling)
+    evaluation = Evaluation(target, grader, task.dev, probing.rule, probing.sampling)
     search = probing.strategy.search(
-        task.problem(), CountedModel(optimizer), evaluation, Random(probing.seed)
+        task.problem(grader), CountedModel(optimizer), evaluation, Random(probing.seed)
     )
     async with aclosing(search) as rounds:  # type: ignore[type-var]  # an async generator, by the protocol's contract
         async for first in rounds:

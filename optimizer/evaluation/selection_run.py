@@ -31,10 +31,10 @@ class Answering(Protocol):
     ) -> list[Answer]:
         """Return the target's answers, in order."""
 
-    def read(
+    async def read(
         self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]
     ) -> list[Answer]:
-        """Return the scored answers of these outcomes, without counting them."""
+        """Return the graded answers of these outcomes, without counting them."""
 
     def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
         """Return how many of these answers, counted from the first, the budget covers."""
@@ -89,7 +89,7 @@ class PairwiseComparison:
             answers = await self._evaluation.answers(work, "validate")
         except BudgetExhausted as refusal:
             self.cut = True
-            came = self._evaluation.read(work, refusal.answered)
+            came = await self._evaluation.read(work, refusal.answered)
             self._answer_by_pair.update(zip(ordered, came, strict=False))
             raise
         self._answer_by_pair.update(zip(ordered, answers, strict=True))

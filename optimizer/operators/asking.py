@@ -5,7 +5,7 @@ operator, no template and no strategy.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Generic, TypeVar
@@ -18,6 +18,10 @@ from optimizer.protocols import OptimizerModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
 T = TypeVar("T")
+Check = Callable[[Sequence[tuple[int, T]]], Awaitable[Sequence[str]]]
+"""Checks results that were read, given with the places of their questions: says of each what is
+wrong with it, "" for nothing.
+"""
 _NO_TEXT = "(an empty reply)"
 """Stands for an empty reply in the repeated question: some endpoints refuse a message without
 text.
@@ -48,15 +52,20 @@ class Question(Generic[T]):
         try:
             return self.read(outcome.text)
         except Unreadable as fault:
-            empty = not outcome.text.strip()
-            reason = "it is empty" if empty else str(fault)
-            if outcome.truncated:
-                return Fault(
-                    outcome.text,
-                    f"{reason}; it was cut off at the length limit, so be shorter",
-                    "truncated",
-                )
-            return Fault(outcome.text, reason, "empty" if empty else "unreadable")
+            return fault_of(outcome, str(fault))
+
+
+def fault_of(outcome: Completion, fault: str) -> Fault:
+    """Return the Fault of a reply that cannot be used."""
+    empty = not outcome.text.strip()
+    reason = "it is empty" if empty else fault
+    if outcome.truncated:
+        return Fault(
+            outcome.text,
+            f"{reason}; it was cut off at the length limit, so be shorter",
+            "truncated",
+        )
+    return Fault(outcome.text, reason, "empty" if empty else "unreadable")
 
 
 class Asking:
@@ -86,8 +95,13 @@ class Asking:
         self._refusal: BudgetExhausted | None = None
         self._outcome_counts = optimizer.outcome_counts
 
-    async def __call__(self, questions: Sequence[Question[T]]) -> list[T | None]:
+    async def __call__(
+        self, questions: Sequence[Question[T]], check: Check[T] | None = None
+    ) -> list[T | None]:
         """Return one result for each question, in order.
+
+        What `check` finds wrong with a result makes its reply unreadable, so that it is asked again
+        with that fault named.
 
         One batch goes out, a second one if any reply was unreadable; none for no questions. If the
         budget is exhausted after something was read in this round, those results are returned: what
@@ -98,13 +112,14 @@ class Asking:
             BudgetExhausted: If the budget is exhausted and nothing was read in this round.
         """
         requests = [self._request(question.text) for question in questions]
-        found = await self._attempt("first", questions, requests)
+        found = await self._attempt("first", list(enumerate(questions)), requests, check)
         found += [None] * (len(questions) - len(found))
         faults = [(at, result) for at, result in enumerate(found) if isinstance(result, Fault)]
         second = await self._attempt(
             "again",
-            [questions[at] for at, _ in faults],
+            [(at, questions[at]) for at, _ in faults],
             [_again(requests[at], fault) for at, fault in faults],
+            check,
         )
         # Not strict: the budget may have refused some of the repeated questions.
         for (at, _), result in zip(faults, second, strict=False):
@@ -135,29 +150,47 @@ class Asking:
         return Request((Message("user", text),), self._sampling, sample, "propose")
 
     async def _attempt(
-        self, attempt: Attempt, questions: Sequence[Question[T]], requests: Sequence[Request]
+        self,
+        attempt: Attempt,
+        questions: Sequence[tuple[int, Question[T]]],
+        requests: Sequence[Request],
+        check: Check[T] | None,
     ) -> list[T | Fault | None]:
-        """Return what is read from the replies; fewer if the budget is exhausted."""
+        """Return what is read from the replies; fewer if the budget is exhausted.
+
+        Args:
+            attempt: The first, or the second.
+            questions: The questions with their places.
+            requests: One for each question.
+            check: See `__call__`.
+        """
         if not requests or self._refusal:
             return []
         try:
             outcomes: Sequence[Outcome] = await self._optimizer.complete(requests)
         except BudgetExhausted as refusal:
-            found = self._judged(attempt, questions, refusal.answered)
+            found = await self._judged(attempt, questions, refusal.answered, check)
             # Nothing was read in this round, so there is nothing to save.
             if not self._read:
                 raise
             self._refusal = refusal
             return found
-        return self._judged(attempt, questions, outcomes)
+        return await self._judged(attempt, questions, outcomes, check)
 
-    def _judged(
-        self, attempt: Attempt, questions: Sequence[Question[T]], outcomes: Sequence[Outcome]
+    async def _judged(
+        self,
+        attempt: Attempt,
+        questions: Sequence[tuple[int, Question[T]]],
+        outcomes: Sequence[Outcome],
+        check: Check[T] | None,
     ) -> list[T | Fault | None]:
-        """Read and count the outcomes of the first of these questions."""
+        """Read, check and count the outcomes of the first of these questions."""
         results = [
-            question.judge(outcome) for question, outcome in zip(questions, outcomes, strict=False)
+            question.judge(outcome)
+            for (_, question), outcome in zip(questions, outcomes, strict=False)
         ]
+        if check is not None:
+            await _checked(results, [at for at, _ in questions], outcomes, check)
         came = [
             (outcome, result)
             for outcome, result in zip(outcomes, results, strict=True)
@@ -168,6 +201,27 @@ class Asking:
         self._outcome_counts.replied(attempt, [_kind(outcome, result) for outcome, result in came])
         self._read += sum(not isinstance(result, Fault | None) for result in results)
         return results
+
+
+async def _checked(
+    results: list[T | Fault | None],
+    places: Sequence[int],
+    outcomes: Sequence[Outcome],
+    check: Check[T],
+) -> None:
+    """Put a Fault in the place of each result with which something is wrong; one batch."""
+    read = [
+        (number, result)
+        for number, result in enumerate(results)
+        if result is not None and not isinstance(result, Fault)
+    ]
+    if not read:
+        return
+    faults = await check([(places[number], result) for number, result in read])
+    for (number, _), fault in zip(read, faults, strict=True):
+        outcome = outcomes[number]
+        if fault and isinstance(outcome, Completion):
+            results[number] = fault_of(outcome, fault)
 
 
 def _kind(outcome: Outcome, result: object) -> ReplyKind:

@@ -32,11 +32,11 @@ def is_file(source: str) -> bool:
 
 
 def make(source: str, maker: TaskMaker, sizes: Sizes, seed: int) -> Task:
-    """Return the task that a function from elsewhere makes, with its scorer imported.
+    """Return the task that a function from elsewhere makes, with its grader imported.
 
     Raises:
         DataError: It raises, or gives no task.
-        SettingsError: The task names a scorer that cannot be used.
+        SettingsError: The task names a grader that cannot be used.
     """
     try:
         task = maker(sizes, seed)
@@ -50,6 +50,6 @@ def make(source: str, maker: TaskMaker, sizes: Sizes, seed: int) -> Task:
             f"The task {source} gives {shortened(repr(task))}; its function must give a Task, as "
             "optimizer.tasks.loading.split_task does."
         )
-    # Whoever has imported this code trusts it: the scorer that it names is imported like itself.
-    GRADERS.import_name(task.scorer)
+    # Whoever has imported this code trusts it: the grader that it names is imported like itself.
+    GRADERS.import_name(task.grader.name)
     return task

@@ -9,8 +9,10 @@ from dataclasses import replace
 from random import Random
 
 from optimizer.errors import DataError, shortened, unknown_name
-from optimizer.graders.graders import GRADERS, check_pattern
+from optimizer.graders.base import PureGrader
+from optimizer.graders.graders import GRADERS, GraderSpec, as_spec
 from optimizer.graders.numbers import as_number
+from optimizer.graders.regex import check_pattern
 from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL
 from optimizer.tasks.files import Source, read_source
@@ -38,7 +40,7 @@ def load_task(
     *,
     sizes: Sizes,
     seed: int,
-    scorer: str | None = None,
+    scorer: str | GraderSpec | None = None,
     seed_instruction: str | None = None,
 ) -> Task:
     """Load the task that `source` names.
@@ -49,15 +51,15 @@ def load_task(
         source: A name in TASKS, or the path of a .json, .jsonl, .csv or .parquet file.
         sizes: Number of examples of each split.
         seed: Random seed of the splits, and of generated items.
-        scorer: Name of a scorer; None derives it from the examples.
+        scorer: The grader, by its name or with settings; None derives it from the examples.
         seed_instruction: The baseline; None means SEED_INSTRUCTION.
 
     Raises:
         DataError: If the source cannot be used.
-        SettingsError: If the scorer is unknown.
+        SettingsError: If the grader is unknown.
     """
-    if scorer is not None and scorer not in GRADERS:
-        raise unknown_name("scorer", scorer, GRADERS)
+    if scorer is not None and as_spec(scorer).name not in GRADERS:
+        raise unknown_name(GRADERS.noun, as_spec(scorer).name, GRADERS)
     named = TASKS.get(source)
     if isinstance(named, GeneratedTask):
         found = _generate(named, sizes, seed)
@@ -74,7 +76,7 @@ def split_task(
     seed: int,
     *,
     description: str = "",
-    scorer: str | None = None,
+    scorer: str | GraderSpec | None = None,
 ) -> Task:
     """Return a task of examples, split by the seed as those of a file are.
 
@@ -84,7 +86,7 @@ def split_task(
         sizes: How many examples each split gets.
         seed: Draws the splits.
         description: One or two sentences for the optimizer model.
-        scorer: A name in GRADERS; None lets the examples decide.
+        scorer: A name in GRADERS, or a grader with settings; None lets the examples decide.
 
     Raises:
         DataError: The examples are too few, or cannot be used.
@@ -92,15 +94,17 @@ def split_task(
     return _split_source(Source(name, description, tuple(examples)), sizes, seed, scorer, None)
 
 
-def _made(source: str, task: Task, scorer: str | None, seed_instruction: str | None) -> Task:
+def _made(
+    source: str, task: Task, scorer: str | GraderSpec | None, seed_instruction: str | None
+) -> Task:
     """Return a task that comes from elsewhere as it is run: judged by `scorer` where that is given.
 
     Raises DataError where a split is empty, or shares an input with another.
     """
-    scorer = scorer or task.scorer
+    grader = as_spec(scorer) if scorer else task.grader
     # The lock is taken off what was made a moment ago, to look at it, and put on again.
     parts = (task.train, task.dev, task.test.single_reading().read())
-    train, dev, test = (tuple(fitted(part, scorer)) for part in parts)
+    train, dev, test = (tuple(fitted(part, grader.name)) for part in parts)
     inputs = [example.input for example in (*train, *dev, *test)]
     if not (train and dev and test) or len(set(inputs)) < len(inputs):
         raise DataError(
@@ -110,7 +114,7 @@ def _made(source: str, task: Task, scorer: str | None, seed_instruction: str | N
     return replace(
         task,
         seed_instruction=task.seed_instruction if seed_instruction is None else seed_instruction,
-        scorer=scorer,
+        grader=grader,
         train=train,
         dev=dev,
         test=LockedSplit.lock(test),
@@ -122,50 +126,52 @@ def _split_source(
     found: Source,
     sizes: Sizes,
     seed: int,
-    scorer: str | None,
+    scorer: str | GraderSpec | None,
     seed_instruction: str | None,
     noted: bool = False,
 ) -> Task:
     """Return the task of a source; `noted`: with a sentence on what was read of it."""
     examples = [_with_yes_no(example) for example in _solved(distinct(found.examples))]
-    scorer = scorer or default_scorer(examples)
-    examples = fitted(examples, scorer)
+    grader = as_spec(scorer or default_scorer(examples))
+    examples = fitted(examples, grader.name)
     # Split after fitting: what a scorer needs must not depend on the split.
     train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
     instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
-    impossible = _impossible_targets((*train, *dev, *test), scorer)
+    impossible = _impossible_targets((*train, *dev, *test), grader)
     return Task(
         found.name,
         found.description,
         instruction,
-        scorer,
+        grader,
         train,
         dev,
         LockedSplit.lock(test),
         hash_examples(examples),
-        _data_note(found, examples, scorer) + impossible if noted else "",
+        _data_note(found, examples, grader.name) + impossible if noted else "",
     )
 
 
-def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
-    """Return a sentence on targets that the scorer rejects even if a model repeats them exactly.
+def _impossible_targets(examples: Sequence[Example], spec: GraderSpec) -> str:
+    """Return a sentence on targets that the grader rejects even if a model repeats them exactly.
 
     Returns:
         The sentence, "" where there are none.
 
     Raises:
-        DataError: If they are more than MOST_IMPOSSIBLE of the examples, so that the scorer is the
+        DataError: If they are more than MOST_IMPOSSIBLE of the examples, so that the grader is the
             wrong one.
     """
-    # The targets of regex are patterns, and what an imported scorer reads is not known.
-    if scorer == "regex" or scorer not in GRADERS.table:
+    # The targets of regex are patterns, and what an imported grader reads is not known.
+    if spec.name == "regex" or spec.name not in GRADERS.table:
         return ""
-    judge = GRADERS[scorer]
+    grader = spec.build()
+    if not isinstance(grader, PureGrader):
+        return ""
     impossible = [
         example
         for example in examples
         if not any(
-            judge(Completion(f"{ANSWER_LABEL} {answer}"), example).verdict == "right"
+            grader.score(Completion(f"{ANSWER_LABEL} {answer}"), example).verdict == "right"
             for answer in example.answers
         )
     ]
@@ -178,8 +184,8 @@ def _impossible_targets(examples: Sequence[Example], scorer: str) -> str:
     sentence = (
         f"The target {shortened(first.answers[0])!r} of example {shortened(first.id)}{more} cannot "
         "be right under the scorer "
-        f"{scorer}, even where a model answers exactly it; choose another scorer, or correct the "
-        "target."
+        f"{spec.name}, even where a model answers exactly it; choose another scorer, or correct "
+        "the target."
     )
     if len(impossible) > MOST_IMPOSSIBLE * len(examples):
         raise DataError(sentence)

@@ -1,4 +1,4 @@
-"""A task: examples in three disjoint splits, the name of a scorer, and the baseline.
+"""A task: examples in three disjoint splits, a grader as data, and the baseline.
 
 Knows no file format and no model.
 """
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from optimizer.candidate import Problem
 from optimizer.errors import SettingsError
-from optimizer.graders.graders import GRADERS
+from optimizer.grader import Grader
+from optimizer.graders.graders import GraderSpec
 from optimizer.prompt import Prompt
 from optimizer.tasks.locked import LockedSplit
 from optimizer.types import Example
@@ -58,8 +59,8 @@ class Task:
     description: str
     """One or two sentences for the optimizer model; "" where the source has none."""
     seed_instruction: str
-    scorer: str
-    """A name in optimizer.graders.graders.GRADERS."""
+    grader: GraderSpec
+    """Its name in optimizer.graders.graders.GRADERS, and its settings."""
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     test: LockedSplit
@@ -73,10 +74,25 @@ class Task:
     task.
     """
 
-    def problem(self) -> Problem:
-        """Return what a strategy may see: no dev items, and no way to the test split."""
+    @property
+    def scorer(self) -> str:
+        """Return the name of its grader."""
+        return self.grader.name
+
+    @property
+    def seed_prompt(self) -> Prompt:
+        """Return the baseline."""
+        return Prompt(self.seed_instruction)
+
+    def problem(self, grader: Grader | None = None) -> Problem:
+        """Return what a strategy may see: no dev items, and no way to the test split.
+
+        Args:
+            grader: The task's grader where it was built before, as one that calls a model is; None
+                builds it.
+        """
         return Problem(
-            self.description, Prompt(self.seed_instruction), self.train, GRADERS[self.scorer]
+            self.description, self.seed_prompt, self.train, grader or self.grader.build()
         )
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from optimizer.errors import DataError, PromptrayError
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS
+from optimizer.graders.graders import grader_named
 from optimizer.prompt import Demonstration, Prompt, Step, adherence
 from optimizer.selection import SELECTION_RULES
 from optimizer.tasks.files import read_source
@@ -105,8 +105,8 @@ async def measure(
 ) -> dict[str, tuple[float, float | None]]:
     """Return (accuracy, adherence) by condition: of all conditions, or of those in `names`."""
     model = open_in_process(TargetSettings())
-    scorer = GRADERS[default_scorer(examples)]
-    evaluation = Evaluation(model, scorer, (), SELECTION_RULES["full"](), Sampling(max_tokens=512))
+    grader = grader_named(default_scorer(examples))
+    evaluation = Evaluation(model, grader, (), SELECTION_RULES["full"](), Sampling(max_tokens=512))
     found = {}
     for name, prompt in conditions(task, rng).items():
         if names is not None and name not in names:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budget, Budgeted
-from optimizer.candidate import Candidate, Problem, Round, Standing, same_text
+from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.counted_model import CountedModel
 from optimizer.errors import BudgetExhausted, SettingsError
 from optimizer.evaluation.evaluator import Evaluation, rounds_of
+from optimizer.grader import SameText
 from optimizer.prompt import Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
 from optimizer.scripted import ScriptedModel
@@ -77,7 +78,7 @@ async def run(
 def limited(strategy: Strategy, rule: SelectionRule, budget: Budget) -> AsyncIterator[Round]:
     """The rounds of a search whose target model has a budget, as a trial drives it."""
     target = Remembering(Budgeted(ScriptedModel(toy.target), budget), budget)
-    evaluate = Evaluation(target, same_text, toy.DEV, rule, limited=target)
+    evaluate = Evaluation(target, SameText(), toy.DEV, rule, limited=target)
     optimizer = CountedModel(ScriptedModel(toy.author))
     return rounds_of(strategy.search(toy.PROBLEM, optimizer, evaluate, Random(0)))
 

@@ -19,12 +19,11 @@ from cluster.service.read_models.json_text import diff_of
 from cluster.service.read_models.results import TrialHistory
 from cluster.service.schemas import ComparedItem, Comparison, Response, SplitComparison, StepSeen
 from cluster.trial.result import scores_of
-from optimizer.graders.graders import judge
 from optimizer.prompt import Prompt, followed_steps, read_trace
 from optimizer.statistics import estimate, gain, paired_test
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.faults import shown_kinds
-from optimizer.types import Example, Score
+from optimizer.types import Example
 from serving.storage import Folder
 from serving.storage.text import storable
 
@@ -193,27 +192,35 @@ def _response(read: _Read, example: Example | None, measured: float | None) -> R
         return Response(
             text=None,
             score=measured,
-            verdict="" if measured is None else "right" if measured == 1.0 else "not right",
+            verdict=_verdict_of(measured),
         )
-    score = judge(answer, example, read.trial_data.scorer)
+    score = read.trial_data.score(answer, example)
     return Response(
         text=storable(answer.text),
-        score=score.value,
-        verdict=score.verdict,
-        steps=_steps(read.prompt, read.trial_data, example, answer.text, score),
+        score=score.value if score else measured,
+        verdict=score.verdict if score else _verdict_of(measured),
+        steps=_steps(
+            read.prompt,
+            read.trial_data,
+            example,
+            answer.text,
+            right=(score.value if score else measured) == 1.0,
+        ),
     )
+
+
+def _verdict_of(measured: float | None) -> str:
+    if measured is None:
+        return ""
+    return "right" if measured == 1.0 else "partial" if measured else "not right"
 
 
 def _steps(
-    prompt: Prompt, trial_data: TrialData, example: Example, text: str, score: Score
+    prompt: Prompt, trial_data: TrialData, example: Example, text: str, *, right: bool
 ) -> list[StepSeen]:
     trace = read_trace(text)
     followed = followed_steps(prompt, trace)
-    wrong = (
-        None
-        if score.verdict == "right"
-        else _astray(trial_data.source, example, trace.block_by_step, followed)
-    )
+    wrong = None if right else _astray(trial_data.source, example, trace.block_by_step, followed)
     return [
         StepSeen(
             number=number,

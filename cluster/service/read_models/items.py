@@ -17,13 +17,13 @@ from cluster.search.space import settings_at
 from cluster.service.read_models.candidates import TrialCandidates, candidates_of
 from cluster.service.read_models.results import Results, TrialHistory
 from optimizer.errors import PromptrayError, SettingsError, StorageError
-from optimizer.graders.graders import GRADERS
+from optimizer.grader import Grader
+from optimizer.graders.base import PureGrader, score_outcome
 from optimizer.prompt import Prompt
-from optimizer.protocols import Grader
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
-from optimizer.types import Completion, Example, Request, Sampling
+from optimizer.types import Completion, Example, Request, Sampling, Score
 from serving.ledger import ENDING
 from serving.ledger.schema import key_of
 from serving.ledger.store import Ledger
@@ -42,7 +42,7 @@ class TrialData:
 
     source: str
     task: Task
-    scorer: Grader
+    grader: Grader
     target: str
     """The model's identity, as it is in every ledger key."""
     sampling: Sampling
@@ -55,6 +55,12 @@ class TrialData:
         return self.ledger.get(
             key_of(self.target, Request(prompt.render(example.input), self.sampling))
         )
+
+    def score(self, answer: Completion, example: Example) -> Score | None:
+        """Return the score of an answer, graded again; None where that would take a model."""
+        if not isinstance(self.grader, PureGrader):
+            return None
+        return score_outcome(self.grader, answer, example)
 
     def test_examples(self) -> tuple[Example, ...]:
         """Return the test split, for prompts that the final test has measured."""
@@ -87,7 +93,7 @@ class Items:
                     task_settings.source,
                     sizes=settings.sizes_of(task_settings),
                     seed=trial_spec.seed,
-                    scorer=task_settings.scorer,
+                    scorer=task_settings.grader,
                     seed_instruction=task_settings.seed_instruction,
                 ),
                 2**20,
@@ -97,7 +103,7 @@ class Items:
         return TrialData(
             task_settings.source,
             task,
-            GRADERS[task.scorer],
+            task.grader.build(),
             settings.target_model.identity,
             _sampling(settings, trial_spec),
             self._ledger(folder / LEDGER),

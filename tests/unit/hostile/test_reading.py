@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cluster.text.diff import word_diff
 from optimizer.graders.choices import choice_concluded
-from optimizer.graders.graders import GRADERS
+from optimizer.graders.graders import grader_named
 from optimizer.graders.patterns import compiled, why_unusable
 from optimizer.operators.reply import Unreadable, read_causes, read_prompt, read_steps
 from optimizer.operators.template import attempted, escape, solved, unescape
@@ -57,10 +57,12 @@ READINGS: dict[str, Callable[[str], Any]] = {
     "causes": readable(lambda text: read_causes(f"<causes>{text[:19_000]}</causes>")),
     "escape": lambda text: unescape(escape(text)),
     "options": _options,
-    "exact": lambda text: GRADERS["exact"](Completion(text), CHOICES),
-    "choice": lambda text: GRADERS["choice"](Completion(text), CHOICES),
-    "number": lambda text: GRADERS["number"](Completion(text), NUMBER),
-    "regex": lambda text: GRADERS["regex"](Completion(text), Example("1", "?", (r"\s*a+\s*b*",))),
+    "exact": lambda text: grader_named("exact").score(Completion(text), CHOICES),
+    "choice": lambda text: grader_named("choice").score(Completion(text), CHOICES),
+    "number": lambda text: grader_named("number").score(Completion(text), NUMBER),
+    "regex": lambda text: grader_named("regex").score(
+        Completion(text), Example("1", "?", (r"\s*a+\s*b*",))
+    ),
     "choices": lambda text: choice_concluded(text, ("yes", "no", text)),
     "query": lambda text: Query(
         f"Operator: edit\n{text}\nReply in exactly this form", Random(0), 0.0

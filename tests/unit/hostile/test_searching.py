@@ -13,7 +13,7 @@ from cluster.results.folder import read_trials, write_results, write_trial
 from cluster.trial.plan import TrialPlan
 from cluster.trial.trial import Trial
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS
+from optimizer.graders.graders import grader_named
 from optimizer.operators.template import escape
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full
@@ -99,7 +99,7 @@ async def test_hostile_items_change_nothing_but_their_own_score(
 
     places = [place for place, example in enumerate(task.dev) if is_clean(example.input)]
     assert 0 < len(places) < len(task.dev)
-    alone = Evaluation(ScriptedModel(target), GRADERS["exact"], (), Full())
+    alone = Evaluation(ScriptedModel(target), grader_named("exact"), (), Full())
     for standing in (standing for latest in result.rounds for standing in latest.standings):
         answers = await alone.grade(
             standing.candidate.prompt, [task.dev[place] for place in places]

@@ -3,7 +3,8 @@
 import json
 import pickle
 
-from optimizer.candidate import Candidate, Round, Standing, same_text
+from optimizer.candidate import Candidate, Round, Standing
+from optimizer.grader import same_text
 from optimizer.prompt import Demonstration, Prompt, Step
 from optimizer.types import Completion, Example
 

@@ -241,21 +241,21 @@ def test_short_names_are_for_people() -> None:
 
 
 def test_a_scorer_is_any_function_that_gives_a_score() -> None:
-    grader = GRADERS.import_name("others:polite")
+    grader = GRADERS.import_name("others:polite")()
     example = Example("1", "Greet me", ("hello please",))
-    assert grader(Completion("hello please"), example).verdict == "right"
-    assert grader(Completion("hello"), example).verdict == "wrong"
+    assert grader.score(Completion("hello please"), example).verdict == "right"
+    assert grader.score(Completion("hello"), example).verdict == "wrong"
     assert grader.is_right("please", example)
     assert not grader.form_is_at_fault(Completion("hello"), example)
     assert grader.accepts == "An answer with a please"
-    assert with_answer_line(Prompt("Greet."), "others:polite") is None
+    assert with_answer_line(Prompt("Greet."), grader) is None
 
 
 @pytest.mark.parametrize(("name", "why"), [("broken", "ValueError: no such thing"), ("odd", "0.5")])
 def test_a_scorer_that_breaks_is_no_verdict(name: str, why: str) -> None:
-    grader = GRADERS.import_name(f"others:{name}")
+    grader = GRADERS.import_name(f"others:{name}")()
     with pytest.raises(DataError, match=why):
-        grader(Completion("x"), Example("1", "?", ("y",)))
+        grader.score(Completion("x"), Example("1", "?", ("y",)))
 
 
 def test_what_cannot_be_called_is_no_scorer_and_no_task() -> None:
@@ -270,7 +270,7 @@ def test_a_task_of_others_has_its_splits_and_brings_its_scorer() -> None:
     assert task == again != load_task("others:greetings", sizes=SIZES, seed=2)
     assert (len(task.train), len(task.dev), len(task.test)) == (2, 2, 3)
     assert task.scorer == "others:polite"
-    assert task.problem().scorer(Completion("please"), task.dev[0]).verdict == "right"
+    assert task.grader.build().score(Completion("please"), task.dev[0]).verdict == "right"
     changed = load_task(
         "others:greetings", sizes=SIZES, seed=1, scorer="choice", seed_instruction="Be kind."
     )

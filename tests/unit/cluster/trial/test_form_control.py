@@ -22,7 +22,7 @@ from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial
 from optimizer.candidate import Candidate, Problem, Round
-from optimizer.graders.graders import GRADERS, with_answer_line
+from optimizer.graders.graders import grader_named, with_answer_line
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, LanguageModel
 from optimizer.scripted import ScriptedModel
@@ -137,7 +137,7 @@ async def test_the_control_asks_the_test_items_once_more_and_its_statements_are_
     target = knowing(task)
     result = await run(PLAN, task, target)
     assert result.calls_by_purpose == {"validate": 2 * 6, "test": 3 * 12}
-    line = with_answer_line(result.seed_prompt, task.scorer)
+    line = with_answer_line(result.seed_prompt, task.grader.build())
     assert line is not None
     asked = [request.messages[0].content for request in target.batches[-1]]
     assert asked == [line.text()] * 12
@@ -234,9 +234,10 @@ async def test_a_best_prompt_that_is_the_baseline_is_called_so(task: Task) -> No
 def test_a_wrong_answer_in_the_right_form_is_not_wrong_for_its_form(
     scorer: str, example: Example, response: str, at_fault: bool
 ) -> None:
-    assert GRADERS[scorer].form_is_at_fault(Completion(response), example) is at_fault
+    assert grader_named(scorer).form_is_at_fault(Completion(response), example) is at_fault
     assert (
-        GRADERS[scorer].form_is_at_fault(Completion(response, truncated=True), example) is at_fault
+        grader_named(scorer).form_is_at_fault(Completion(response, truncated=True), example)
+        is at_fault
     )
 
 

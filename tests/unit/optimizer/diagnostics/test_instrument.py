@@ -16,7 +16,7 @@ from optimizer.diagnostics.evidence import Feedback, collect, feedbacks_on, judg
 from optimizer.diagnostics.reflection_bias import reflection_bias
 from optimizer.diagnostics.reflection_validity import reflection_validity
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS
+from optimizer.graders.graders import grader_named
 from optimizer.operators.asking import Asking
 from optimizer.prompt import Prompt
 from optimizer.scripted import ScriptedModel
@@ -68,7 +68,7 @@ async def reflected(
     """Judged feedbacks of the rulebook with this dial."""
     problem = Problem(task.description, Prompt("Let's think step by step."), examples(task, seed))
     model = ScriptedModel(lambda request: target(task, request))  # type: ignore[operator]
-    evaluate = Evaluation(model, GRADERS[task.scorer], (), Full())
+    evaluate = Evaluation(model, grader_named(task.scorer), (), Full())
     evidence = await collect(problem, evaluate, 24, 4, Random(seed))
     feedbacks = await feedbacks_on(
         evidence,

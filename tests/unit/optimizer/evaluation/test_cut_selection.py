@@ -15,7 +15,7 @@ from optimizer.budget.shared_budget import SharedBudget
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.evaluator import CutSelection, Evaluation, rounds_of
-from optimizer.graders.graders import GRADERS
+from optimizer.graders.graders import grader_named
 from optimizer.prompt import Prompt
 from optimizer.protocols import SelectionRule
 from optimizer.scripted import ScriptedModel
@@ -58,7 +58,7 @@ class Search:
         self.model = ScriptedModel(target)
         self.budget = Budget(None if calls is None else ITEMS + calls, "target")
         limited = Remembering(Budgeted(self.model, self.budget, shared_budget), self.budget)
-        self.evaluate = Evaluation(limited, GRADERS["number"], DEV, rule, limited=limited)
+        self.evaluate = Evaluation(limited, grader_named("number"), DEV, rule, limited=limited)
 
     async def selected(
         self, candidates: Sequence[Candidate], keep: int = 2
@@ -215,7 +215,7 @@ async def test_an_experiments_budget_that_ends_inside_a_batch_loses_no_answer(
     for calls in range(0, len(CHILDREN) * ITEMS, 5):
         search, budget = Search(rule, None), Budget()
         limited = Remembering(Budgeted(Refusing(ITEMS + calls), budget), budget)
-        search.evaluate = Evaluation(limited, GRADERS["number"], DEV, rule, limited=limited)
+        search.evaluate = Evaluation(limited, grader_named("number"), DEV, rule, limited=limited)
         standings, was_cut = await search.selected([PARENT, *CHILDREN])
         parent = next(one for one in standings if one.candidate == PARENT)
         assert sum(one.items for one in standings if one != parent) == budget.usage.calls - ITEMS

@@ -12,7 +12,7 @@ from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.candidate import Candidate
 from optimizer.errors import BudgetExhausted
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS
+from optimizer.graders.graders import grader_named
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt, Step
 from optimizer.protocols import SelectionRule
@@ -38,7 +38,7 @@ def candidate(prompt: Prompt, operator: str = "seed") -> Candidate:
 def evaluation(
     model: ScriptedModel, rule: SelectionRule | None = None, dev: Sequence[Example] = DEV
 ) -> Evaluation:
-    return Evaluation(model, GRADERS["number"], dev, rule or Full())
+    return Evaluation(model, grader_named("number"), dev, rule or Full())
 
 
 async def test_answers_come_in_order_and_from_one_batch() -> None:
@@ -190,14 +190,14 @@ async def test_grading_takes_the_examples_from_the_caller() -> None:
 async def test_sampling_reaches_the_target() -> None:
     model = ScriptedModel(target)
     sampling = Sampling(0.5, 99)
-    await Evaluation(model, GRADERS["number"], DEV, Full(), sampling).answers([(GOOD, DEV[0])])
+    await Evaluation(model, grader_named("number"), DEV, Full(), sampling).answers([(GOOD, DEV[0])])
     assert model.batches[0][0].sampling == sampling
 
 
 async def test_an_exhausted_budget_passes_through() -> None:
     budgeted = Budgeted(ScriptedModel(target), Budget(30))
     with pytest.raises(BudgetExhausted):
-        await Evaluation(budgeted, GRADERS["number"], DEV, Full()).select(
+        await Evaluation(budgeted, grader_named("number"), DEV, Full()).select(
             [candidate(GOOD), candidate(BAD)], 1, Random(0)
         )
 
@@ -233,7 +233,7 @@ async def test_every_answer_is_counted_by_its_purpose_and_verdict(
     outcome_counts = OutcomeCounts()
     subject = Evaluation(
         ScriptedModel(lambda _: queue.pop(0)),
-        GRADERS["number"],
+        grader_named("number"),
         DEV,
         Full(),
         outcome_counts=outcome_counts,
@@ -253,7 +253,7 @@ async def test_what_a_selection_measures_is_counted_too_and_a_complete_answer_co
 ):
     outcome_counts = OutcomeCounts()
     model = ScriptedModel(lambda request: Completion(target(request), truncated=True))
-    await Evaluation(model, GRADERS["number"], DEV, Full(), outcome_counts=outcome_counts).select(
-        [candidate(GOOD), candidate(BAD)], 1, Random(0)
-    )
+    await Evaluation(
+        model, grader_named("number"), DEV, Full(), outcome_counts=outcome_counts
+    ).select([candidate(GOOD), candidate(BAD)], 1, Random(0))
     assert outcome_counts.verdicts_by_purpose == {"validate": {"right": 20, "wrong": 20}}

@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import DataError
-from optimizer.graders.graders import GRADERS, check_pattern, judge
+from optimizer.graders.base import score_outcome
+from optimizer.graders.graders import GRADERS, grader_named
+from optimizer.graders.regex import check_pattern
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
 from optimizer.types import Completion, Example, Failed
 
+ANSWERS = ("exact", "choice", "number", "regex")
+"""The graders that read an answer and compare it."""
 NUMBER = Example("n", "?", ("12",))
 YES_NO = Example("y", "?", ("Yes",), ("Yes", "No"))
 TRUE_FALSE = Example("t", "?", ("True", "Yes"), ("True", "False"))
@@ -29,7 +33,7 @@ DATE = Example("r", "?", (r"\d{4}-\d\d-\d\d",))
 
 
 def verdict(name: str, text: str, example: Example, truncated: bool = False) -> str:
-    return GRADERS[name](Completion(text, truncated), example).verdict
+    return grader_named(name).score(Completion(text, truncated), example).verdict
 
 
 @pytest.mark.parametrize(
@@ -258,30 +262,32 @@ def test_unparsable_and_truncated_and_failures(name: str, example: Example) -> N
     assert verdict(name, "", example) == "unparsable"
     assert verdict(name, "Step 1: twelve (B) Paris 12 (B)", example, truncated=True) == "truncated"
     assert verdict(name, "Answer: zzz\nand so", example, truncated=True) in ("wrong", "unparsable")
-    scorer = GRADERS[name]
-    assert judge(Failed("infrastructure", "gone"), example, scorer).value is None
-    assert judge(Failed("refused", "I cannot"), example, scorer).verdict == "refused"
-    assert judge(Failed("refused", "I cannot"), example, scorer).value == 0.0
+    grader = grader_named(name)
+    assert score_outcome(grader, Failed("infrastructure", "gone"), example).value is None
+    assert score_outcome(grader, Failed("refused", "I cannot"), example).verdict == "refused"
+    assert score_outcome(grader, Failed("refused", "I cannot"), example).value == 0.0
 
 
 def test_nothing_to_read_is_unparsable_and_keeps_no_answer() -> None:
-    score = GRADERS["number"](Completion("Answer: I do not know"), NUMBER)
+    score = grader_named("number").score(Completion("Answer: I do not know"), NUMBER)
     assert (score.verdict, score.answer, score.value) == ("unparsable", "", 0.0)
 
 
 def test_the_answer_that_was_read_is_kept() -> None:
-    assert GRADERS["number"](Completion("Answer: 1,200 things"), NUMBER).answer == "1200"
-    assert GRADERS["choice"](Completion("Answer: a"), LETTERED).answer == "(A) 6pm to 9pm"
+    assert grader_named("number").score(Completion("Answer: 1,200 things"), NUMBER).answer == "1200"
+    assert (
+        grader_named("choice").score(Completion("Answer: a"), LETTERED).answer == "(A) 6pm to 9pm"
+    )
 
 
 @given(
     st.text(max_size=300),
-    st.sampled_from(sorted(GRADERS)),
+    st.sampled_from(ANSWERS),
     st.sampled_from([NUMBER, YES_NO, TRUE_FALSE, LETTERED, TEXTS, PARIS, DATE]),
 )
 def test_no_response_raises(text: str, name: str, example: Example) -> None:
     for response in (text, f"Answer: {text}", f"Step 1: {text}\nAnswer: {text}"):
-        score = GRADERS[name](Completion(response), example)
+        score = grader_named(name).score(Completion(response), example)
         assert score.verdict in ("right", "wrong", "unparsable")
         assert bool(score.answer) == (score.verdict != "unparsable")
 
@@ -298,7 +304,7 @@ def test_every_integer_is_read_back(number: int) -> None:
         assert verdict("number", form, example) == "right"
 
 
-@pytest.mark.parametrize("name", sorted(GRADERS))
+@pytest.mark.parametrize("name", ANSWERS)
 def test_long_responses_take_no_long_time(name: str) -> None:
     started = time.perf_counter()
     for text in (
@@ -380,9 +386,10 @@ def test_answers_as_people_write_them(case: str, name: str) -> None:
         pytest.skip("the cases are not beside the project")
     response_by_input = json.loads((CASES / case / "truth.json").read_text())
     task = load_task(str(CASES / case / f"{name}.jsonl"), sizes=Sizes(2, 2, 4), seed=0)
-    scorer = GRADERS[task.scorer]
+    grader = task.grader.build()
     examples = (*task.train, *task.dev, *task.test.single_reading().read())
     scores = [
-        scorer(Completion(response_by_input[example.input]), example).value for example in examples
+        grader.score(Completion(response_by_input[example.input]), example).value
+        for example in examples
     ]
     assert sum(score or 0.0 for score in scores) / len(scores) == RIGHT_SHARE_BY_CASE[case][name]

@@ -280,3 +280,35 @@ async def test_a_budget_that_ends_before_anything_was_proposed_ends_the_search_a
     ask.go_on()
     with pytest.raises(BudgetExhausted):
         await ask([question("b")])
+
+
+async def test_what_a_check_finds_is_asked_again_with_that_fault_in_one_batch() -> None:
+    checked: list[list[tuple[int, str]]] = []
+
+    async def check(read: Sequence[tuple[int, str]]) -> list[str]:
+        checked.append(list(read))
+        return [
+            "" if "again" in text or place == 0 else f"it is bad at {place}" for place, text in read
+        ]
+
+    def reply(request: Request) -> str:
+        again = " again" if len(request.messages) > 1 else ""
+        return f"<prompt>{request.messages[0].content}{again}</prompt>"
+
+    model = ScriptedModel(reply)
+    ask = asking(model)
+    found = await ask([question("a"), question("b"), question("c")], check)
+    assert found == ["a", "b again", "c again"]
+    assert [[place for place, _ in read] for read in checked] == [[0, 1, 2], [1, 2]]
+    assert [len(batch) for batch in model.batches] == [3, 2]
+    assert "it is bad at 2" in model.batches[1][1].messages[-1].content
+    assert ask.take_parse_failures() == 0
+
+
+async def test_what_a_check_finds_twice_is_a_failed_proposal() -> None:
+    async def check(read: Sequence[tuple[int, str]]) -> list[str]:
+        return ["it is bad" for _ in read]
+
+    ask = asking(ScriptedModel(echo))
+    assert await ask([question("a")], check) == [None]
+    assert ask.take_parse_failures() == 1

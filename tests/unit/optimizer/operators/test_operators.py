@@ -1,7 +1,7 @@
 """The operators' questions and replies: data stays data, and only what is of the form is read."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer.operators
-from optimizer.graders.graders import GRADERS
+from optimizer.grader import SameText
+from optimizer.graders.graders import grader_named
 from optimizer.operators import template
 from optimizer.operators.asking import Question
 from optimizer.operators.criticise import criticise
 from optimizer.operators.criticise_unseen import criticise_unseen
 from optimizer.operators.decompose import decompose
-from optimizer.operators.demonstrate import demonstrate
+from optimizer.operators.demonstrate import demonstrate, faults
 from optimizer.operators.edit import edit
 from optimizer.operators.induce import induce
 from optimizer.operators.localise import Blame, localise
@@ -36,7 +37,7 @@ from optimizer.operators.summarise import summarise
 from optimizer.operators.template import TAGS, escape, fill, load, solved, unescape
 from optimizer.operators.vary import vary
 from optimizer.prompt import Demonstration, Step
-from optimizer.types import Answer, Example, Score
+from optimizer.types import Answer, Completion, Example, Score, graded
 
 STEPS = (Step("List the moves.", "list"), Step("Say the total.", "number"))
 BLAME = Blame(2, "skipped", "No total is written.")
@@ -272,7 +273,6 @@ class TestDemonstrate:
         ("response", "fault"),
         [
             ("Step 1: 2; 3\nStep 2: 5", "no last line"),
-            ("Step 1: 2; 3\nStep 2: 5\nAnswer: 6", "answer '6', and the gold answer is '5'"),
             (
                 "Step 1: 2; 3\nAnswer: 5",
                 r"no line 'Step 2: ...' in its order and its form \(ends in one number\)",
@@ -298,16 +298,33 @@ class TestDemonstrate:
         ("number", ("12",), (), "21", False),
     ],
 )
-def test_a_demonstration_is_right_if_the_tasks_scorer_says_so(
+async def test_a_demonstration_is_right_if_the_tasks_grader_says_so(
     scorer: str, answers: tuple[str, ...], choices: tuple[str, ...], answer: str, right: bool
 ) -> None:
-    question = demonstrate("", STEPS, Example("1", "2 and 3", answers, choices), GRADERS[scorer])
+    example = Example("1", "2 and 3", answers, choices)
     reply = f"<response>Step 1: 2; 3\nStep 2: 5\nAnswer: {answer}</response>"
-    if right:
-        assert question.read(reply).response.endswith(answer)
-    else:
-        with pytest.raises(Unreadable, match="gold answer"):
-            question.read(reply)
+    shown = demonstrate("", STEPS, example).read(reply)
+    gold = f"its <response> ends in the answer {answer!r}, and the gold answer is {answers[0]!r}"
+    assert await faults(grader_named(scorer), [(shown, example)]) == ["" if right else gold]
+
+
+class Missing(SameText):
+    """A grader whose model does not answer."""
+
+    async def grade(self, pairs: Sequence[tuple[Completion, Example]]) -> list[Score]:
+        return [Score("missing") for _ in pairs]
+
+
+async def test_the_fault_of_a_demonstration_has_the_graders_feedback() -> None:
+    class Strict(SameText):
+        async def grade(self, pairs: Sequence[tuple[Completion, Example]]) -> list[Score]:
+            return [graded(0.5, "6", "Add once more.") for _ in pairs]
+
+    shown = (Demonstration("2 and 3", "Answer: 6"), Example("1", "2 and 3", ()))
+    assert await faults(Strict(), [shown]) == [
+        "its <response> ends in the answer '6', which is not right (Add once more.)"
+    ]
+    assert await faults(Missing(), [shown]) == ["its <response> could not be checked"]
 
 
 class TestLocalise:

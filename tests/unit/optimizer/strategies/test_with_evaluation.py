@@ -6,7 +6,7 @@ import pytest
 
 from optimizer.counted_model import CountedModel
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS
+from optimizer.graders.graders import grader_named
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
@@ -24,7 +24,7 @@ async def test_the_winner_is_better_than_the_seed_prompt_on_fresh_items(
 ) -> None:
     optimizer = ScriptedModel(toy.author)
     evaluation = Evaluation(
-        ScriptedModel(toy.target), GRADERS["number"], toy.DEV, SELECTION_RULES[rule]()
+        ScriptedModel(toy.target), grader_named("number"), toy.DEV, SELECTION_RULES[rule]()
     )
     strategy = STRATEGIES[name](rounds=3)
     rounds = [

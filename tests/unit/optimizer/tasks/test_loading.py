@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import DataError, SettingsError
-from optimizer.graders.graders import GRADERS
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task
@@ -225,7 +224,8 @@ def test_generated_tasks_make_what_is_needed(name: str) -> None:
         assert item is not None
         assert example.answers == (item.answer,)
         assert (
-            GRADERS[task.scorer](Completion(f"Answer: {item.answer}"), example).verdict == "right"
+            task.grader.build().score(Completion(f"Answer: {item.answer}"), example).verdict
+            == "right"
         )
 
 
@@ -247,7 +247,7 @@ def test_real_files_load_and_their_own_answers_are_right(path: Path) -> None:
                 f"I think that\n{answer}",
                 f"The answer is {answer}.",
             ):
-                assert GRADERS[task.scorer](Completion(form), example).verdict == "right", (
+                assert task.grader.build().score(Completion(form), example).verdict == "right", (
                     form,
                     example,
                 )
