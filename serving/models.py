@@ -122,23 +122,23 @@ def load_engine(settings: Served) -> Engine:
 def _endpoint_on_cluster(settings: OpenAISettings, group: Group) -> LanguageModel:
     """Return an endpoint's client that shares the limit with all callers on this cluster."""
     from serving.clients.openai_model import OpenAIModel
-    from serving.concurrency.gate_actor import window_on_cluster
+    from serving.concurrency.gate_actor import endpoint_gate
 
-    window = window_on_cluster(
+    gate = endpoint_gate(
         settings.base_url, settings.model, settings.max_in_flight, group, settings.timeout_s
     )
-    return OpenAIModel(settings, settings.api_key(), window=window)
+    return OpenAIModel(settings, settings.api_key(), gate=gate)
 
 
 def _hosted(settings: Served, group: Group | None) -> LanguageModel:
     """Return the client of a model that runs in replicas on this cluster."""
     from serving.clients.serve_model import ServeHandleModel
-    from serving.concurrency.gate_actor import fleet_window
+    from serving.concurrency.gate_actor import deployment_gate
     from serving.hosting.deployment import deployment_name
 
     name = deployment_name(settings)
-    window = (
-        None if group is None else fleet_window(name, settings.scaling.most_chunks_of_all, group)
+    gate = (
+        None if group is None else deployment_gate(name, settings.scaling.most_chunks_of_all, group)
     )
     return ServeHandleModel(
         name,
@@ -146,7 +146,7 @@ def _hosted(settings: Served, group: Group | None) -> LanguageModel:
         settings.chunk,
         settings.chunks_in_flight,
         affine=settings.routing == "affine",
-        window=window,
+        gate=gate,
     )
 
 

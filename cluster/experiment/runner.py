@@ -38,7 +38,7 @@ from cluster.search.schedulers import Unscheduled
 from cluster.trial.result import TrialResult
 from optimizer.errors import PromptrayError, shortened
 from serving.budget import BudgetClient, open_budget
-from serving.concurrency.gate_actor import windows_open
+from serving.concurrency.gate_actor import endpoint_actors
 from serving.ledger.actor import open_ledger
 
 
@@ -235,7 +235,7 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
     endpoints = [model.endpoint for model in models_of(settings) if model.endpoint is not None]
     remote = open_ledger(experiment.out / "ledger")
     try:
-        with windows_open(endpoints), remote as ledger:
+        with endpoint_actors(endpoints), remote as ledger:
             collected.begin()  # now that no other run has the folder
             write_settings(settings, experiment.out)
             collected.noticed(remote.damage)

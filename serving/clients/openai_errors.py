@@ -73,7 +73,9 @@ class Faults:
             )
         if isinstance(problem, openai.APIStatusError):
             sent = problem.body if problem.body not in (None, "") else problem.message
-            return self._refusal(problem.status_code, sent, asked_wait_s(problem.response.headers))
+            return self._refusal(
+                problem.status_code, sent, requested_wait_s(problem.response.headers)
+            )
         if isinstance(problem, openai.APITimeoutError):
             raise self.too_late(unreached=_is_unreached(problem)) from problem
         if isinstance(problem, openai.APIConnectionError):
@@ -216,7 +218,7 @@ def _refused_reply(problem: BaseException | None) -> ReplyRefused | None:
     return None
 
 
-def asked_wait_s(headers: Any) -> float | None:
+def requested_wait_s(headers: Any) -> float | None:
     """Return the seconds that a Retry-After header requests; None where there is none.
 
     It is given as a number or as a date (RFC 9110, 10.2.3). A date is compared with the reply's own

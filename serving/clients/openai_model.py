@@ -34,7 +34,7 @@ from serving.clients.openai_responses import GrowingReply, error_in, read, says_
 from serving.clients.probe import PROBE
 from serving.concurrency.aimd import effort
 from serving.concurrency.circuit_breaker import Outage
-from serving.concurrency.gate import Gate, Window
+from serving.concurrency.gate import AdaptiveGate, Gate
 from serving.concurrency.hedging import Hedging
 from serving.concurrency.retrying import Limiter, Retry, Transient, all_of
 from serving.contracts.refusals import Rejected
@@ -66,7 +66,7 @@ never gives it [ours].
 class OpenAIModel:
     """A LanguageModel over HTTP; for one event loop.
 
-    `window`: the concurrency limit; None for one of its own, with settings.max_in_flight slots.
+    `gate`: the concurrency limit; None for one of its own, with settings.max_in_flight slots.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class OpenAIModel:
         settings: OpenAISettings,
         api_key: str,
         retry: Retry | None = None,
-        window: Gate | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._settings = settings
         self._faults = Faults(settings, api_key)
         self._retry = retry or Retry(attempts=settings.attempts, retry_s=settings.retry_s)
         self._outage = Outage(settings.base_url, self._is_there, settings.outage_s)
-        gate = window or Window(settings.max_in_flight)
+        gate = gate or AdaptiveGate(settings.max_in_flight)
         hedge = Hedging(settings.hedge_percentile, gate) if settings.hedge_percentile else None
         self._limiter = Limiter(
             settings.max_in_flight,
             self._retry,
-            window=gate,
-            patience=self._outage,
+            gate=gate,
+            circuit_breaker=self._outage,
             hedge=hedge,
             effort_of=_effort_of,
         )
@@ -99,7 +99,7 @@ class OpenAIModel:
             {"Accept-Encoding": ACCEPTED},
         )
         bound_replies(self._client)
-        self._rejections = Rejections(settings, self._faults, self._ask)
+        self._rejections = Rejections(settings, self._faults, self._attempt)
         self._ends_unsaid = 0
         """Replies without a finish reason, while none has one; -1: some do."""
 
@@ -116,7 +116,7 @@ class OpenAIModel:
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
         """Return one outcome for each request, in order."""
         return await all_of(
-            self._outcome(request, partial(self._ask, request)) for request in requests
+            self._outcome(request, partial(self._attempt, request)) for request in requests
         )
 
     async def complete_announced(
@@ -128,7 +128,7 @@ class OpenAIModel:
         """
         once = Once(sending)
         return await all_of(
-            self._outcome(request, partial(once.before, partial(self._ask, request)))
+            self._outcome(request, partial(once.before, partial(self._attempt, request)))
             for request in requests
         )
 
@@ -140,7 +140,7 @@ class OpenAIModel:
             longest_wait_s=min(_CHECK_WAIT_S, self._retry.longest_wait_s),
         )
         try:
-            outcome = await Limiter(1, retry).run(partial(self._ask, request))
+            outcome = await Limiter(1, retry).run(partial(self._attempt, request))
         except Transient as problem:
             raise self._misled(problem.reason) from problem
         if isinstance(outcome, Rejected) and outcome.concerns_all:
@@ -172,16 +172,18 @@ class OpenAIModel:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._limiter.window.aclose()
+        await self._limiter.gate.aclose()
         await self._client.close()
 
-    async def _outcome(self, request: Request, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def _outcome(
+        self, request: Request, attempt: Callable[[], Awaitable[Outcome]]
+    ) -> Outcome:
         try:
-            return await self._rejections.believed(request, await self._limiter.run(ask))
+            return await self._rejections.believed(request, await self._limiter.run(attempt))
         except Transient as problem:
             return Failed("infrastructure", problem.reason)
 
-    async def _ask(self, request: Request, settings: OpenAISettings | None = None) -> Outcome:
+    async def _attempt(self, request: Request, settings: OpenAISettings | None = None) -> Outcome:
         """Return the outcome of one attempt, possibly with other settings.
 
         Raises:
@@ -286,7 +288,7 @@ class OpenAIModel:
         began = now()
         for _ in range(_PROBES):
             try:
-                await self._ask(PROBE)
+                await self._attempt(PROBE)
             except Transient:
                 if now() - began > _AT_ONCE_S:
                     return False

@@ -28,7 +28,7 @@ _MOST_FORMS = 1000
 _MOST_FIXES = 4
 """Rejections of one harmless request that are examined, one setting each."""
 
-Ask = Callable[[Request, OpenAISettings | None], Awaitable[Outcome]]
+Attempt = Callable[[Request, OpenAISettings | None], Awaitable[Outcome]]
 """Makes one attempt, possibly with other settings than the endpoint's own."""
 
 
@@ -40,10 +40,10 @@ def is_lost(outcome: Outcome) -> bool:
 class Rejections:
     """The rejections of one endpoint; for one event loop."""
 
-    def __init__(self, settings: OpenAISettings, faults: Faults, ask: Ask) -> None:
+    def __init__(self, settings: OpenAISettings, faults: Faults, attempt: Attempt) -> None:
         self._settings = settings
         self._faults = faults
-        self._ask = ask
+        self._attempt = attempt
         self._answered_forms: set[Request] = set()
         """Harmless requests (see question_like) of whose form one was answered."""
         self._in_a_row = 0
@@ -73,7 +73,7 @@ class Rejections:
             if form in self._answered_forms and self._in_a_row < STREAK:
                 return outcome
             try:
-                answer = await self._ask(form, None)
+                answer = await self._attempt(form, None)
             except Transient:
                 # The doubt stays: the harmless request was not answered either.
                 return outcome
@@ -94,7 +94,7 @@ class Rejections:
                 if not (change := fix_for(settings, last)):
                     return self._faults.concerning_all(rejected, changes, last)
                 changes |= change
-                last = await self._ask(question, settings.model_copy(update=change))
+                last = await self._attempt(question, settings.model_copy(update=change))
         except (Transient, PromptrayError):
             # The last advice was not refused, so it stands.
             pass

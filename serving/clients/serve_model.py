@@ -49,10 +49,10 @@ class ServeHandleModel:
         deployment: Name of the deployment.
         identity: The model with all that decides its answers.
         chunk: Maximum number of requests in a call.
-        max_in_flight: Maximum number of concurrent calls, if `window` is None.
+        max_in_flight: Maximum number of concurrent calls, if `gate` is None.
         retry: Limits of the retries.
         affine: Send chunks of one prompt to one replica, for deployments that route so.
-        window: A concurrency limit shared with others; a client with one stays in its event loop.
+        gate: A concurrency limit shared with others; a client with one stays in its event loop.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ServeHandleModel:
         retry: Retry | None = None,
         *,
         affine: bool = False,
-        window: Gate | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._deployment = deployment
         self._identity = identity
@@ -72,7 +72,7 @@ class ServeHandleModel:
         self._max_in_flight = max_in_flight
         self._retry = retry or PATIENT
         self._affine = affine
-        self._window = window
+        self._gate = gate
         self._line: tuple[Any, Limiter] | None = None
 
     @property
@@ -96,7 +96,7 @@ class ServeHandleModel:
         handle, limiter = await self._connect()
         calls = (
             limiter.run(
-                partial(once.before, partial(self._ask, handle, [requests[at] for at in chunk]))
+                partial(once.before, partial(self._attempt, handle, [requests[at] for at in chunk]))
             )
             for chunk in chunks
         )
@@ -133,7 +133,7 @@ class ServeHandleModel:
             # Another call may have connected while this one waited for the thread.
             self._line = self._line or (
                 handle,
-                Limiter(self._max_in_flight, self._retry, window=self._window),
+                Limiter(self._max_in_flight, self._retry, gate=self._gate),
             )
         return self._line
 
@@ -148,7 +148,7 @@ class ServeHandleModel:
                 f"The model {self._identity} is not hosted on this cluster ({problem})."
             ) from problem
 
-    async def _ask(self, handle: Any, chunk: list[Request]) -> list[Outcome]:
+    async def _attempt(self, handle: Any, chunk: list[Request]) -> list[Outcome]:
         with self._as_package_errors():
             outcomes: list[Outcome] = await self._routed(handle, chunk[0]).complete.remote(chunk)
             return outcomes

@@ -1,7 +1,7 @@
 """AIMD: the number of concurrent calls that an endpoint can handle, learned from their ends.
 
-Additive increase and multiplicative decrease (Chiu and Jain 1989, as in TCP): a full window of good
-calls widens it by one, a call that is pushed back halves it, at most once in each cool-down.
+Additive increase and multiplicative decrease (Chiu and Jain 1989, as in TCP): as many good calls as
+the limit raise it by one, a call that is pushed back halves it, at most once in each cool-down.
 Latency is a weaker sign: it narrows by a fifth, and only where recent calls take far longer than
 those before them. Figures are [ours]. Pure arithmetic: knows no call, no clock and no Ray.
 """
@@ -95,7 +95,7 @@ class AIMD:
 
     def pushed_back(self, now: float) -> None:
         """Halve the limit, at most once in each cool-down."""
-        # Calls sent before the last step carry no news of the smaller limit.
+        # Calls sent before the last step are no evidence on the smaller limit.
         if now - self._shrunk_at >= self._cool_down_s:
             self._shrink(now, max(1.0, self._size / 2))
 

@@ -1,7 +1,7 @@
 """The circuit breaker: every call of a client waits together for an endpoint that is down.
 
 One prober checks when it is back. Knows no protocol: the probe is passed in. Implements
-retrying.Patience.
+retrying.CircuitBreaker.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class Outage:
             await self._wait(self._prober)
 
     async def excuses(self, problem: Transient, last: bool, failing_since: float) -> bool:
-        """Return whether an outage caused this failure (see retrying.Patience).
+        """Return whether an outage caused this failure (see retrying.CircuitBreaker).
 
         An endpoint that answered other calls while one failed again and again is not down, and is
         not probed.

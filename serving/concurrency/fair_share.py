@@ -62,11 +62,11 @@ class Report:
 
 
 def fair_shares(
-    places: int, demand_by_caller: Mapping[str, int], order: Sequence[str] = ()
+    slots: int, demand_by_caller: Mapping[str, int], order: Sequence[str] = ()
 ) -> dict[str, int]:
     """Return the slots of each caller.
 
-    They are at most `places` in all and at most its demand for each. Those first in `order` get the
+    They are at most `slots` in all and at most its demand for each. Those first in `order` get the
     odd ones; callers that it does not name come last.
     """
     share = dict.fromkeys(demand_by_caller, 0)
@@ -75,7 +75,7 @@ def fair_shares(
         (one for one, demand in demand_by_caller.items() if demand > 0),
         key=lambda one: rank.get(one, len(rank)),
     )
-    left = places
+    left = slots
     while left > 0 and wanting:
         each = max(1, left // len(wanting))
         for caller in wanting[:left]:
@@ -91,17 +91,17 @@ def fair_shares(
 
 
 def grouped_shares(
-    places: int, demand_by_path: Mapping[Group, int], order: Sequence[Group] = ()
+    slots: int, demand_by_path: Mapping[Group, int], order: Sequence[Group] = ()
 ) -> dict[Group, int]:
     """Return the slots of each path as `fair_shares` does, group by group.
 
     A path has the caller's groups and its own name last; `order` ranks paths and groups.
     """
-    return _shares_below((), places, demand_by_path, order)
+    return _shares_below((), slots, demand_by_path, order)
 
 
 def _shares_below(
-    above: Group, places: int, demand_by_path: Mapping[Group, int], order: Sequence[Group]
+    above: Group, slots: int, demand_by_path: Mapping[Group, int], order: Sequence[Group]
 ) -> dict[Group, int]:
     depth = len(above) + 1
     members: dict[Group, dict[Group, int]] = {}
@@ -109,7 +109,7 @@ def _shares_below(
         members.setdefault(path[:depth], {})[path] = demand
     rank = {node: place for place, node in enumerate(order)}
     ranked = sorted(members, key=lambda node: rank.get(node, len(rank)))
-    given = fair_shares(places, {"\0".join(node): sum(members[node].values()) for node in ranked})
+    given = fair_shares(slots, {"\0".join(node): sum(members[node].values()) for node in ranked})
     share: dict[Group, int] = {}
     for node in ranked:
         own = given["\0".join(node)]
@@ -144,7 +144,7 @@ class Use:
 @dataclass
 class _Caller:
     report: Report
-    heard_at: float
+    reported_at: float
     granted: int = 0
 
     @property
@@ -161,11 +161,11 @@ class _Caller:
 
     def silent(self, now: float) -> bool:
         """Return whether the caller may be gone."""
-        return now - self.heard_at > SILENT_S
+        return now - self.reported_at > SILENT_S
 
     def over(self, now: float) -> bool:
         """Return whether the last call has ended that it can have sent before its grant lapsed."""
-        return now - self.heard_at > LEASE_S + self.report.lasts_s
+        return now - self.reported_at > LEASE_S + self.report.lasts_s
 
     def wanted(self, now: float) -> int:
         """Return the caller's demand; a silent one wants no more than it may have in use."""
@@ -194,12 +194,12 @@ class FairShare:
         """The largest maximum that was reported. It stays when that model is done: what was
         learned of the endpoint still counts.
         """
-        self._congestion: AIMD | None = None
+        self._aimd: AIMD | None = None
 
     @property
     def size(self) -> int:
         """Return the concurrency limit."""
-        return self._congestion.size if self._congestion else 0
+        return self._aimd.size if self._aimd else 0
 
     def report(self, name: str, report: Report) -> int:
         """Return the calls that this caller may have in flight until it reports again.
@@ -254,14 +254,14 @@ class FairShare:
 
     def _learn(self, report: Report, now: float) -> None:
         self._most = max(self._most, report.most)
-        self._congestion = self._congestion or AIMD(self._most)
-        self._congestion.at_most(self._most)
+        self._aimd = self._aimd or AIMD(self._most)
+        self._aimd.at_most(self._most)
         if report.good:
-            self._congestion.went_well(report.good)
+            self._aimd.went_well(report.good)
         if report.measured:
-            self._congestion.took(report.effort, report.measured, now)
+            self._aimd.took(report.effort, report.measured, now)
         if report.pushed_back:
-            self._congestion.pushed_back(now)
+            self._aimd.pushed_back(now)
 
     def _forget_over(self, now: float) -> None:
         self._caller_by_name = {

@@ -1,7 +1,7 @@
 """Gates: slots for calls in flight.
 
-A `Gate` admits as many calls as its size; a `Window` is a gate that finds its size by itself, from
-how calls end. Knows nothing of models, retries or Ray.
+A `Gate` admits as many calls as its size; an `AdaptiveGate` finds its size by itself, from how
+calls end. Knows nothing of models, retries or Ray.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class Gate(ABC):
                 turn.set_result(None)
 
 
-class Window(Gate):
+class AdaptiveGate(Gate):
     """An adaptive number of calls in flight, between 1 and `most`, of this caller alone."""
 
     def __init__(
@@ -84,21 +84,21 @@ class Window(Gate):
         cool_down_s: float = COOL_DOWN_S,
     ) -> None:
         super().__init__()
-        self._congestion = AIMD(most, cool_down_s)
+        self._aimd = AIMD(most, cool_down_s)
         self._clock = clock
 
     @property
     def size(self) -> int:
         """Return the number of slots."""
-        return self._congestion.size
+        return self._aimd.size
 
     def went_well(self, effort: float | None = None) -> None:
         """Record a call that was answered, and admit waiters."""
-        self._congestion.went_well()
+        self._aimd.went_well()
         if effort is not None:
-            self._congestion.took(effort, 1, self._clock())
+            self._aimd.took(effort, 1, self._clock())
         self._let_in()
 
     def pushed_back(self) -> None:
         """Halve the limit; calls of one burst are pushed back together and count as one sign."""
-        self._congestion.pushed_back(self._clock())
+        self._aimd.pushed_back(self._clock())

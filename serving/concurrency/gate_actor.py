@@ -150,7 +150,7 @@ class RemoteSlotServer:
         """Return the slots that the actor grants; None where it does not answer."""
         try:
             self._actor = self._actor or await asyncio.to_thread(
-                open_window, self._base_url, self._lost_one
+                endpoint_actor, self._base_url, self._lost_one
             )
             self._whereabouts = self._whereabouts or Whereabouts(
                 ray.get_runtime_context().get_node_id(), this_process()
@@ -171,7 +171,7 @@ class RemoteSlotServer:
                 self._actor.gone.remote(caller)
 
 
-def open_window(base_url: str, again: bool = False) -> Any:
+def endpoint_actor(base_url: str, again: bool = False) -> Any:
     """Return the actor of an endpoint on this Ray cluster; the same for every caller.
 
     It ends with its opener: an experiment opens it in its driver before its trials do. It needs no
@@ -193,18 +193,18 @@ def open_window(base_url: str, again: bool = False) -> Any:
 
 
 @contextmanager
-def windows_open(base_urls: Iterable[str]) -> Iterator[None]:
+def endpoint_actors(base_urls: Iterable[str]) -> Iterator[None]:
     """Open the actors of some endpoints until the block ends.
 
     So what they learn is not lost between two trials.
     """
-    actors = [open_window(base_url) for base_url in dict.fromkeys(base_urls)]
+    actors = [endpoint_actor(base_url) for base_url in dict.fromkeys(base_urls)]
     yield
     # An actor ends with its opener's last handle.
     del actors
 
 
-def window_on_cluster(
+def endpoint_gate(
     base_url: str, model: str, most: int, group: Group = (), lasts_s: float = CALL_S
 ) -> Gate | None:
     """Return a caller's part of the endpoint's limit; None where this process has no Ray.
@@ -216,7 +216,7 @@ def window_on_cluster(
     return SharedGate(RemoteSlotServer(base_url), model, most, group=group, lasts_s=lasts_s)
 
 
-def fleet_place(deployment: str) -> str:
+def deployment_key(deployment: str) -> str:
     """Return the name under which a hosted model's slots are shared.
 
     No endpoint has such an address.
@@ -224,9 +224,9 @@ def fleet_place(deployment: str) -> str:
     return f"deployment:{deployment}"
 
 
-def fleet_window(deployment: str, most: int, group: Group) -> Gate:
+def deployment_gate(deployment: str, most: int, group: Group) -> Gate:
     """Return a caller's part of the chunks that the replicas of a hosted model process.
 
     `most` is for all replicas and callers together.
     """
-    return SharedGate(RemoteSlotServer(fleet_place(deployment)), deployment, most, group=group)
+    return SharedGate(RemoteSlotServer(deployment_key(deployment)), deployment, most, group=group)

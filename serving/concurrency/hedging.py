@@ -27,15 +27,15 @@ class Hedging:
     """
 
     def __init__(
-        self, percentile: float, window: Gate, clock: Callable[[], float] = time.monotonic
+        self, percentile: float, gate: Gate, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._percentile = percentile
-        self._window = window
+        self._gate = gate
         self._clock = clock
         self._took_s: deque[float] = deque(maxlen=REMEMBERED)
 
     @property
-    def patience_s(self) -> float | None:
+    def hedge_after_s(self) -> float | None:
         """Return the seconds after which a call is sent again; None while too little is known."""
         if len(self._took_s) < ENOUGH:
             return None
@@ -50,7 +50,7 @@ class Hedging:
         first = asyncio.ensure_future(self._timed(job))
         sent: list[asyncio.Future[T]] = [first]
         try:
-            await asyncio.wait(sent, timeout=self.patience_s)
+            await asyncio.wait(sent, timeout=self.hedge_after_s)
             if not first.done():
                 sent.append(asyncio.ensure_future(self._again(job)))
             return await _first_answer(sent)
@@ -62,11 +62,11 @@ class Hedging:
             await asyncio.gather(*sent, return_exceptions=True)
 
     async def _again(self, job: Callable[[], Awaitable[T]]) -> T:
-        await self._window.enter()
+        await self._gate.enter()
         try:
             return await self._timed(job)
         finally:
-            self._window.leave()
+            self._gate.leave()
 
     async def _timed(self, job: Callable[[], Awaitable[T]]) -> T:
         began = self._clock()

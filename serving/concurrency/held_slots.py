@@ -76,31 +76,31 @@ class HeldSlots:
 
 
 _of_this_block: ContextVar[HeldSlots | None] = ContextVar(
-    "places held until a record is made", default=None
+    "slots held until a record is made", default=None
 )
 
 
 @contextmanager
 def held_until_recorded() -> Iterator[None]:
     """Hold the slots of calls in this block, and in tasks started in it, until it ends."""
-    places = HeldSlots()
-    token = _of_this_block.set(places)
+    slots = HeldSlots()
+    token = _of_this_block.set(slots)
     try:
         yield
     finally:
         _of_this_block.reset(token)
-        places.release()
+        slots.release()
 
 
 async def enter(gate: Gate) -> None:
     """Reserve a slot for a call."""
-    places = _of_this_block.get()
-    await (places.enter(gate) if places else gate.enter())
+    slots = _of_this_block.get()
+    await (slots.enter(gate) if slots else gate.enter())
 
 
 def leave(gate: Gate, answered: bool) -> None:
     """Release the slot of a call, or hold it for the rest of the block that the call is in."""
-    if places := _of_this_block.get():
-        places.leave(gate, answered)
+    if slots := _of_this_block.get():
+        slots.leave(gate, answered)
     else:
         gate.leave()

@@ -1,7 +1,7 @@
 """Retries of calls that fail in a way that may pass, inside a concurrency limit.
 
 A job that raises Transient is retried, after a pause, within limits of number and of time. Where
-the other side is down, its attempts would be wasted: a circuit breaker (see Patience) holds the
+the other side is down, its attempts would be wasted: a circuit breaker holds the
 jobs back until it is up again. Knows nothing of models: it runs any awaitable job.
 """
 
@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from serving.concurrency import held_slots
-from serving.concurrency.gate import Gate, Window
+from serving.concurrency.gate import AdaptiveGate, Gate
 
 T = TypeVar("T")
 MOST_EXCUSED = 5
@@ -55,24 +55,24 @@ class Retry:
     """No attempt begins later than so many seconds after the first one failed."""
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
-    longest_asked_s: float = 120.0
+    longest_requested_s: float = 120.0
     """Maximum of a pause that the other side requests."""
 
-    def wait_s(self, attempt: int, asked_s: float | None, rng: Random) -> float:
+    def wait_s(self, attempt: int, requested_s: float | None, rng: Random) -> float:
         """Return the pause in seconds after failed attempt number `attempt` (from 1).
 
         It is the requested pause and up to a tenth more, so that callers with the same request do
         not come back at once; or up to the backoff's limit.
         """
-        if asked_s is not None:
-            return min(max(asked_s, 0.0) * rng.uniform(1.0, 1.1), self.longest_asked_s)
+        if requested_s is not None:
+            return min(max(requested_s, 0.0) * rng.uniform(1.0, 1.1), self.longest_requested_s)
         return float(
             rng.uniform(0.5, 1.0)
             * min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
         )
 
 
-class Patience(Protocol):
+class CircuitBreaker(Protocol):
     """A circuit breaker: knows whether the other side is up."""
 
     async def over(self) -> None:
@@ -109,35 +109,35 @@ class Limiter:
         most: int,
         retry: Retry | None = None,
         *,
-        window: Gate | None = None,
+        gate: Gate | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
-        patience: Patience | None = None,
+        circuit_breaker: CircuitBreaker | None = None,
         hedge: Hedge | None = None,
         effort_of: Callable[[Any, float], float | None] = lambda result, seconds: None,
     ) -> None:
         """Set the limit and the policies.
 
         Args:
-            most: Maximum of concurrent jobs, if `window` is None.
+            most: Maximum of concurrent jobs, if `gate` is None.
             retry: Limits of the retries.
-            window: The gate.
+            gate: The gate.
             sleep: Sleeps for so many seconds.
             rng: Source of the jitter.
             clock: Seconds on a clock that does not go back.
-            patience: The circuit breaker.
+            circuit_breaker: The circuit breaker.
             hedge: May send jobs twice.
             effort_of: Returns the load that a result after so many seconds indicates; None: no
                 indication.
         """
-        self.window = window or Window(most)
+        self.gate = gate or AdaptiveGate(most)
         self._retry = retry or Retry()
         self._sleep = sleep
         self._clock = clock
         # Jitter only: no answer depends on it.
         self._rng = rng or Random()
-        self._patience = patience or _KnowsOfNone()
+        self._circuit_breaker = circuit_breaker or _NoBreaker()
         self._hedge = hedge
         self._effort_of = effort_of
 
@@ -151,7 +151,7 @@ class Limiter:
         attempt, excused, failed_at = 0, 0, 0.0
         while True:
             # Before the slot is reserved: an outage must not occupy slots.
-            await self._patience.over()
+            await self._circuit_breaker.over()
             try:
                 return await self._once(job)
             except Transient as problem:
@@ -162,7 +162,7 @@ class Limiter:
                     attempt >= retry.attempts or self._clock() + wait_s > failed_at + retry.retry_s
                 )
                 if (
-                    await self._patience.excuses(problem, last, failed_at)
+                    await self._circuit_breaker.excuses(problem, last, failed_at)
                     and excused < MOST_EXCUSED
                 ):
                     attempt, excused = 0, excused + 1
@@ -173,23 +173,23 @@ class Limiter:
             await self._sleep(wait_s)
 
     async def _once(self, job: Callable[[], Awaitable[T]]) -> T:
-        await held_slots.enter(self.window)
+        await held_slots.enter(self.gate)
         began, answered = self._clock(), False
         try:
             result = await (self._hedge.run(job) if self._hedge else job())
             answered = True
         except Transient as problem:
             if problem.overloaded:
-                self.window.pushed_back()
+                self.gate.pushed_back()
             raise
         finally:
-            held_slots.leave(self.window, answered)
-        self.window.went_well(self._effort_of(result, self._clock() - began))
+            held_slots.leave(self.gate, answered)
+        self.gate.went_well(self._effort_of(result, self._clock() - began))
         return result
 
 
-class _KnowsOfNone:
-    """The Patience of callers without a circuit breaker."""
+class _NoBreaker:
+    """The circuit breaker of callers that have none: it knows of no outage."""
 
     async def over(self) -> None:
         """Return at once."""

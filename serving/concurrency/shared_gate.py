@@ -76,7 +76,7 @@ class SharedGate(Gate):
         self._lapses_at = clock()
         self._reported_demand = 0
         """The demand in the last report."""
-        self._heard = False
+        self._was_answered = False
         self._wants_more = asyncio.Event()
         self._reporting: asyncio.Task[None] | None = None
         self._forget()
@@ -144,7 +144,7 @@ class SharedGate(Gate):
             granted = await self._slot_server.report(
                 self._caller, self._report(self._reported_demand)
             )
-            self._take(granted, sent_at)
+            self._apply(granted, sent_at)
             # Idle at the time of the report and still idle: nothing arrived in between.
             if not (self._reported_demand or self.in_flight or self.waiting):
                 # It was reported: these slots are another caller's now.
@@ -163,17 +163,17 @@ class SharedGate(Gate):
             except TimeoutError:
                 pass
 
-    def _take(self, granted: int | None, sent_at: float) -> None:
+    def _apply(self, granted: int | None, sent_at: float) -> None:
         self._wants_more.clear()
         if granted is not None:
             self._lapses_at = sent_at + LEASE_S
         elif (now := self._clock()) - sent_at <= LEASE_S:
             # It is the slot server that is away; else the answer may lie here, and we stood still.
             self._lapses_at = now + LEASE_S
-        self._heard = self._heard or granted is not None
+        self._was_answered = self._was_answered or granted is not None
         if granted is not None:
             self._allowed = granted
-        elif not self._heard:
+        elif not self._was_answered:
             self._allowed = max(1, self._most // SHARE_WITHOUT_WORD)
         self._let_in()
 

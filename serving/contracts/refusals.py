@@ -44,7 +44,7 @@ class Rejected(Failed):
         return self.kind == "infrastructure" or self.of_size
 
 
-Said = Completion | Declined
+Answer = Completion | Declined
 """The outcomes that a reply can hold; any other failure has an error in its place."""
 
 

@@ -24,11 +24,11 @@ NOBODY = -1
 """The owner of every request where no keys are required."""
 
 
-class Gate(Protocol):
+class RequestAuthenticator(Protocol):
     """Authenticates requests; `Keys` is the gateway's own."""
 
     @property
-    def asks(self) -> bool:
+    def requires_keys(self) -> bool:
         """Return whether a key is required; without one, everybody may come in."""
         ...
 
@@ -105,7 +105,7 @@ class Keys:
         self._read_at = self._clock()
 
     @property
-    def asks(self) -> bool:
+    def requires_keys(self) -> bool:
         """Return whether there are keys."""
         return bool(self._digests)
 

@@ -12,14 +12,14 @@ from fastapi import Request as HttpRequest
 from starlette.exceptions import HTTPException
 
 from optimizer.protocols import LanguageModel
-from serving.gateway.api_keys import Gate, Keys
+from serving.gateway.api_keys import Keys, RequestAuthenticator
 from serving.gateway.body_reader import BodyLimits
 from serving.gateway.errors import Refused
 from serving.gateway.handlers import CompletionHandlers, Meter
 from serving.gateway.health import Health
-from serving.gateway.limits import Places, Rate
+from serving.gateway.limits import Rate, SlotLimit
 from serving.gateway.metrics import Metrics
-from serving.gateway.middleware import HEALTH, AccessRule, Guard, Room, access_rule
+from serving.gateway.middleware import HEALTH, AccessRule, Guard, RequestLimits, access_rule
 from serving.gateway.origins import Sites
 from serving.gateway.settings import GatewaySettings
 
@@ -52,7 +52,7 @@ class AttachedApp:
 def build_app(
     models: Mapping[str, LanguageModel],
     settings: GatewaySettings | None = None,
-    keys: Gate | None = None,
+    keys: RequestAuthenticator | None = None,
     attached_app: AttachedApp | None = None,
 ) -> FastAPI:
     """Build the application.
@@ -79,10 +79,10 @@ def build_app(
     # Outside of FastAPI's routing, so that unknown paths need a key, too.
     app.add_middleware(
         Guard,
-        gate=Keys() if keys is None else keys,
+        authenticator=Keys() if keys is None else keys,
         sites=Sites(settings.host, settings.allowed_hosts),
         rate=Rate(settings.requests_per_minute),
-        room=_room(settings, attached_app),
+        limits=_limits(settings, attached_app),
         metrics=metrics,
         access_rules=attached_app.access_rules if attached_app else access_rule,
     )
@@ -97,18 +97,18 @@ def build_app(
     return app
 
 
-def _room(settings: GatewaySettings, attached_app: AttachedApp | None) -> Room:
+def _limits(settings: GatewaySettings, attached_app: AttachedApp | None) -> RequestLimits:
     most, own = settings.max_in_flight, settings.most_per_owner
     listeners = attached_app.listeners if attached_app else 0
     body = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
     upload = (
         BodyLimits(attached_app.upload_bytes, settings.body_timeout_s) if attached_app else body
     )
-    return Room(
-        Places(most, own),
-        Places(BODIES_TIMES * most, own),
-        Places(listeners, listeners // 2),
-        Places(UPLOADS, UPLOADS // 4),
+    return RequestLimits(
+        SlotLimit(most, own),
+        SlotLimit(BODIES_TIMES * most, own),
+        SlotLimit(listeners, listeners // 2),
+        SlotLimit(UPLOADS, UPLOADS // 4),
         body,
         upload,
     )

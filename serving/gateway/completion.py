@@ -12,7 +12,7 @@ from optimizer.errors import EndpointError, PromptrayError
 from optimizer.protocols import LanguageModel
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.concurrency.retrying import Transient
-from serving.contracts.refusals import Declined, Rejected, Said
+from serving.contracts.refusals import Answer, Declined, Rejected
 from serving.contracts.streaming import Piece, pieces
 from serving.gateway.errors import Refused
 
@@ -24,7 +24,7 @@ _NOT_OF_THE_REQUEST = frozenset({403, 404})
 _log = logging.getLogger(__name__)
 
 
-async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Said]:
+async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Answer]:
     """Return all answers of one batch.
 
     Raises:
@@ -39,7 +39,7 @@ async def whole(model: LanguageModel, requests: Sequence[Request]) -> list[Said]
 
 async def in_pieces(
     model: LanguageModel, requests: Sequence[Request]
-) -> AsyncGenerator[tuple[int, str | Said]]:
+) -> AsyncGenerator[tuple[int, str | Answer]]:
     """Yield the pieces of all answers as they come, each with its request's number.
 
     The last item of each answer is the whole answer.
@@ -82,7 +82,7 @@ async def _pump(
         queue.put_nowait((number, problem))
 
 
-def _answer(number: int, outcome: Outcome, of: int) -> Said:
+def _answer(number: int, outcome: Outcome, of: int) -> Answer:
     if isinstance(outcome, Completion | Declined):
         return outcome
     where = f"Prompt {number}: " if of > 1 else ""

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from optimizer.protocols import LanguageModel
-from serving.contracts.refusals import Said
+from serving.contracts.refusals import Answer
 from serving.gateway.completion import by, in_pieces, refusal, whole
 from serving.gateway.errors import Refused
 from serving.gateway.metrics import CONTENT_TYPE, Metrics
@@ -23,8 +23,8 @@ from serving.gateway.response_bodies import (
     DONE,
     ChatReply,
     CompletionReply,
+    JSONBody,
     Reply,
-    Sheet,
     event,
     model_card,
 )
@@ -56,12 +56,12 @@ class CompletionHandlers:
 
     async def models(self) -> Response:
         """Return the list of models."""
-        return Sheet({"object": "list", "data": [model_card(label) for label in self._models]})
+        return JSONBody({"object": "list", "data": [model_card(label) for label in self._models]})
 
     async def model(self, label: str) -> Response:
         """Return one model's card."""
         self._known(label)
-        return Sheet(model_card(label))
+        return JSONBody(model_card(label))
 
     async def chat(self, http: HttpRequest) -> Response:
         """Answer a chat completion."""
@@ -92,21 +92,21 @@ class CompletionHandlers:
         model = self._known(body.model)
         if self._meter:
             model = self._meter(http.state.principal, body.model, model)
-        http.state.visit.model = body.model
+        http.state.exchange.model = body.model
         deadline = asyncio.get_running_loop().time() + self._settings.deliver_timeout_s
         if body.stream:
             events = self._events(model, body, reply)
             # Before the response starts, so that an early error still gets its own status.
-            first = await unless_gone(http, by(deadline, anext(events)))
+            first = await unless_disconnected(http, by(deadline, anext(events)))
             return _EventStream(events, self._delivered(first, events, deadline))
-        answers = await unless_gone(http, by(deadline, whole(model, body.requests())))
+        answers = await unless_disconnected(http, by(deadline, whole(model, body.requests())))
         self._count(body.model, answers)
-        return Sheet(reply.whole(answers))
+        return JSONBody(reply.whole(answers))
 
     async def _events(
         self, model: LanguageModel, body: Body, reply: Reply
     ) -> AsyncGenerator[bytes]:
-        answer_by_index: dict[int, Said] = {}
+        answer_by_index: dict[int, Answer] = {}
         opened: set[int] = set()
         async with aclosing(in_pieces(model, body.requests())) as stream:
             async for index, piece in stream:
@@ -144,7 +144,7 @@ class CompletionHandlers:
             self._metrics.refused(no.code)
             yield event(no.content())
 
-    def _count(self, model: str, answers: list[Said]) -> None:
+    def _count(self, model: str, answers: list[Answer]) -> None:
         for answer in answers:
             self._metrics.answered(model, answer)
 
@@ -165,7 +165,7 @@ class _EventStream(EventSourceResponse):
             await super().__call__(scope, receive, send)
 
 
-async def unless_gone(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
+async def unless_disconnected(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
     """Return the work's result; cancel it where the caller goes away first.
 
     The body must have been read.
@@ -173,18 +173,18 @@ async def unless_gone(http: HttpRequest, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: If the caller goes away.
     """
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(http))
+    task, disconnected = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(http))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
         raise ClientDisconnect
     finally:
         task.cancel()
-        gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        disconnected.cancel()
+        await asyncio.gather(task, disconnected, return_exceptions=True)
 
 
-async def _gone(http: HttpRequest) -> None:
+async def _disconnected(http: HttpRequest) -> None:
     while (await http.receive())["type"] != "http.disconnect":
         pass

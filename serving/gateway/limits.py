@@ -77,7 +77,7 @@ class Rate:
             )
 
 
-class Places:
+class SlotLimit:
     """A limit of concurrent requests, of all owners and of one.
 
     There is no queue: a caller that finds no slot has to retry.

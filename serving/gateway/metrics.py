@@ -18,7 +18,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from serving.contracts.refusals import Declined, Said
+from serving.contracts.refusals import Answer, Declined
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 CLIENT_GONE = 499
@@ -45,7 +45,7 @@ _BUCKETS_S = (
 
 
 @dataclass
-class Visit:
+class Exchange:
     """The labels of one HTTP request."""
 
     route: str
@@ -94,7 +94,7 @@ class Metrics:
         return Counter(f"promptray_door_{noun}", meaning, labels, registry=self._registry)
 
     @contextmanager
-    def watched(self, visit: Visit) -> Iterator[None]:
+    def watched(self, exchange: Exchange) -> Iterator[None]:
         """Count a request over its whole length, however it ends."""
         # Over the whole request, so that streams count until their last byte.
         began = self._clock()
@@ -103,14 +103,16 @@ class Metrics:
             yield
         finally:
             self._in_flight.dec()
-            self._seconds.labels(visit.route, visit.model).observe(self._clock() - began)
-            self._requests.labels(visit.route, visit.model, str(visit.status or CLIENT_GONE)).inc()
+            self._seconds.labels(exchange.route, exchange.model).observe(self._clock() - began)
+            self._requests.labels(
+                exchange.route, exchange.model, str(exchange.status or CLIENT_GONE)
+            ).inc()
 
     def refused(self, code: str) -> None:
         """Count a refusal by its code."""
         self._refusals.labels(code).inc()
 
-    def answered(self, model: str, answer: Said) -> None:
+    def answered(self, model: str, answer: Answer) -> None:
         """Count an answer by why it ended, with its tokens; a refusal has no known tokens."""
         if isinstance(answer, Declined):
             self._answers.labels(

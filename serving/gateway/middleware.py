@@ -14,14 +14,14 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.gateway.api_keys import Gate
+from serving.gateway.api_keys import RequestAuthenticator
 from serving.gateway.body_reader import BodyLimits, arrived, as_it_comes, expect_plain
 from serving.gateway.completion import refusal
 from serving.gateway.errors import Refused
-from serving.gateway.limits import Places, Rate
-from serving.gateway.metrics import Metrics, Visit
+from serving.gateway.limits import Rate, SlotLimit
+from serving.gateway.metrics import Exchange, Metrics
 from serving.gateway.origins import Body, Sites, check_body
-from serving.gateway.response_bodies import Sheet
+from serving.gateway.response_bodies import JSONBody
 
 HEALTH = "/healthz"
 RECHECK_EVERY_S = 5.0
@@ -52,7 +52,7 @@ class AccessRule:
     """A key is required, where there are any."""
     rated: bool = False
     """The request counts for the limit of requests a minute."""
-    place: Literal["none", "request", "listener", "upload"] = "none"
+    slot: Literal["none", "request", "listener", "upload"] = "none"
     """The kind of slot that it holds while its answer takes; an upload, also while its body
     takes.
     """
@@ -65,19 +65,19 @@ def access_rule(method: str, path: str) -> AccessRule:
     route = ROUTE_BY_PATH.get(path, "other")
     question = route in _QUESTIONS
     return AccessRule(
-        route, key=route != "health", rated=question, place="request" if question else "none"
+        route, key=route != "health", rated=question, slot="request" if question else "none"
     )
 
 
 @dataclass(frozen=True)
-class Room:
-    """Limits of concurrent requests."""
+class RequestLimits:
+    """The limits of concurrent requests and of their bodies."""
 
-    requests: Places
-    bodies: Places
+    requests: SlotLimit
+    bodies: SlotLimit
     """Requests whose body is in transit."""
-    listeners: Places
-    uploads: Places
+    listeners: SlotLimit
+    uploads: SlotLimit
     body: BodyLimits
     upload: BodyLimits
 
@@ -94,18 +94,18 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        gate: Gate,
+        authenticator: RequestAuthenticator,
         sites: Sites,
         rate: Rate,
-        room: Room,
+        limits: RequestLimits,
         metrics: Metrics,
         access_rules: Callable[[str, str], AccessRule] = access_rule,
     ) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
         self._sites = sites
         self._rate = rate
-        self._room = room
+        self._limits = limits
         self._metrics = metrics
         self._access_rules = access_rules
 
@@ -117,29 +117,29 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        way = self._access_rules(scope["method"], _path(scope))
-        visit = Visit(way.route)
-        scope.setdefault("state", {})["visit"] = visit
+        rule = self._access_rules(scope["method"], _path(scope))
+        exchange = Exchange(rule.route)
+        scope.setdefault("state", {})["exchange"] = exchange
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
-                visit.status = message["status"]
+                exchange.status = message["status"]
             await send(message)
 
-        with self._metrics.watched(visit):
-            await self._attend(visit, way, scope, receive, noting)
+        with self._metrics.watched(exchange):
+            await self._attend(exchange, rule, scope, receive, noting)
 
     async def _attend(
-        self, visit: Visit, way: AccessRule, scope: Scope, receive: Receive, send: Send
+        self, exchange: Exchange, rule: AccessRule, scope: Scope, receive: Receive, send: Send
     ) -> None:
         try:
-            principal = await self._caller(way, Headers(scope=scope))
+            principal = await self._caller(rule, Headers(scope=scope))
             scope["state"]["principal"] = principal
             # Before the body is read: a refused request must cost nothing.
-            if way.rated:
+            if rule.rated:
                 self._rate.take(principal)
-            async with self._admitted(way, self._owner(principal), scope, receive) as body:
-                await self._while_admitted(way, principal, scope, body, send)
+            async with self._admitted(rule, self._owner(principal), scope, receive) as body:
+                await self._while_admitted(rule, principal, scope, body, send)
         except ClientDisconnect:
             # The caller is gone.
             return
@@ -147,25 +147,27 @@ class Guard:
             no = refusal(problem)
             self._metrics.refused(no.code)
             # An answer is in flight: its sender reports what it can.
-            if visit.status is not None:
+            if exchange.status is not None:
                 raise
-            await Sheet(no.content(), no.status, no.headers())(scope, receive, send)
+            await JSONBody(no.content(), no.status, no.headers())(scope, receive, send)
 
-    async def _caller(self, way: AccessRule, headers: Headers) -> Hashable:
+    async def _caller(self, rule: AccessRule, headers: Headers) -> Hashable:
         """Return the principal; None where no key is required.
 
         Raises:
             Refused: If the key, the host name or the page is not allowed.
         """
-        principal = await self._gate.admit(headers.get("authorization")) if way.key else None
-        if not self._gate.asks and way.route != ROUTE_BY_PATH[HEALTH]:
+        principal = (
+            await self._authenticator.admit(headers.get("authorization")) if rule.key else None
+        )
+        if not self._authenticator.requires_keys and rule.route != ROUTE_BY_PATH[HEALTH]:
             self._sites.check_name(headers)
-        if way.key:
+        if rule.key:
             self._sites.check_page(headers)
         return principal
 
     async def _while_admitted(
-        self, way: AccessRule, principal: Hashable, scope: Scope, receive: Receive, send: Send
+        self, rule: AccessRule, principal: Hashable, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Run the application; end a stream early whose caller would not be admitted any more.
 
@@ -188,7 +190,7 @@ class Guard:
             while not (await asyncio.wait([answer], timeout=RECHECK_EVERY_S))[0]:
                 if (
                     streams
-                    and way.key
+                    and rule.key
                     and not await self._still_admits(principal, Headers(scope=scope))
                 ):
                     answer.cancel()
@@ -202,14 +204,14 @@ class Guard:
 
     async def _still_admits(self, principal: Hashable, headers: Headers) -> bool:
         try:
-            return await self._gate.admit(headers.get("authorization")) == principal
+            return await self._authenticator.admit(headers.get("authorization")) == principal
         # also where the keys cannot be read: the caller connects again, and goes on when they can
         except Refused:
             return False
 
     @asynccontextmanager
     async def _admitted(
-        self, way: AccessRule, owner: Hashable, scope: Scope, receive: Receive
+        self, rule: AccessRule, owner: Hashable, scope: Scope, receive: Receive
     ) -> AsyncIterator[Receive]:
         """Hold the slots while the answer takes; yield the receiver of the body.
 
@@ -217,25 +219,25 @@ class Guard:
             Refused: If there is no slot, or the body is not allowed.
         """
         expect_plain(scope)
-        check_body(Headers(scope=scope), way.body)
-        room = self._room
-        if way.place == "none":
+        check_body(Headers(scope=scope), rule.body)
+        limits = self._limits
+        if rule.slot == "none":
             yield receive
-        elif way.place == "listener":
-            with room.listeners.one(owner):
+        elif rule.slot == "listener":
+            with limits.listeners.one(owner):
                 yield receive
-        elif way.place == "upload":
-            with room.uploads.one(owner):
-                yield as_it_comes(scope, receive, room.upload)
+        elif rule.slot == "upload":
+            with limits.uploads.one(owner):
+                yield as_it_comes(scope, receive, limits.upload)
         else:
-            with room.bodies.one(owner):
-                body = await arrived(scope, receive, room.body)
-            with room.requests.one(owner):
+            with limits.bodies.one(owner):
+                body = await arrived(scope, receive, limits.body)
+            with limits.requests.one(owner):
                 yield body
 
     def _owner(self, principal: Hashable) -> Hashable:
         """Return the owner for shares; None where no keys are required."""
-        return principal if self._gate.asks else None
+        return principal if self._authenticator.requires_keys else None
 
 
 def _path(scope: Scope) -> str:

@@ -15,7 +15,7 @@ from fastapi.sse import format_sse_event
 from starlette.responses import Response
 
 from optimizer.types import Completion
-from serving.contracts.refusals import Declined, Said
+from serving.contracts.refusals import Answer, Declined
 
 DONE = format_sse_event(data_str="[DONE]")
 """The last event of a stream that came to its end."""
@@ -34,7 +34,7 @@ class Reply(ABC):
         self._created = int(time.time())
 
     @abstractmethod
-    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+    def choice(self, index: int, answer: Answer) -> dict[str, Any]:
         """Return a whole answer."""
 
     @abstractmethod
@@ -46,10 +46,10 @@ class Reply(ABC):
         """Return a piece of an answer's text."""
 
     @abstractmethod
-    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+    def ending(self, index: int, answer: Answer) -> dict[str, Any]:
         """Return the end of an answer, and its reason."""
 
-    def whole(self, answers: Sequence[Said]) -> dict[str, Any]:
+    def whole(self, answers: Sequence[Answer]) -> dict[str, Any]:
         """Return all answers, one choice each, in order."""
         choices = [self.choice(index, answer) for index, answer in enumerate(answers)]
         return self._envelope(self.whole_kind, choices) | {
@@ -64,7 +64,7 @@ class Reply(ABC):
         """
         return self._envelope(self.chunk_kind, [choice]) | ({"usage": None} if wants_usage else {})
 
-    def usage_chunk(self, answers: Sequence[Said]) -> dict[str, Any]:
+    def usage_chunk(self, answers: Sequence[Answer]) -> dict[str, Any]:
         """Return the tokens of a stream, after all of its choices."""
         return self._envelope(self.chunk_kind, []) | {"usage": usage(answers)}
 
@@ -85,7 +85,7 @@ class ChatReply(Reply):
     whole_kind = "chat.completion"
     chunk_kind = "chat.completion.chunk"
 
-    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+    def choice(self, index: int, answer: Answer) -> dict[str, Any]:
         """Return a whole answer."""
         refusal = _refusal(answer)
         message = {
@@ -108,7 +108,7 @@ class ChatReply(Reply):
         """Return a piece of the text."""
         return self._delta(index, {"content": text})
 
-    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+    def ending(self, index: int, answer: Answer) -> dict[str, Any]:
         """Return the end, and its reason."""
         refusal = _refusal(answer)
         return self._delta(index, {"refusal": refusal} if refusal else {}, why_it_ended(answer))
@@ -127,7 +127,7 @@ class CompletionReply(Reply):
     whole_kind = "text_completion"
     chunk_kind = "text_completion"
 
-    def choice(self, index: int, answer: Said) -> dict[str, Any]:
+    def choice(self, index: int, answer: Answer) -> dict[str, Any]:
         """Return a whole answer."""
         return self._text(index, _text(answer), self._why(answer))
 
@@ -139,18 +139,18 @@ class CompletionReply(Reply):
         """Return a piece of the text."""
         return self._text(index, text)
 
-    def ending(self, index: int, answer: Said) -> dict[str, Any]:
+    def ending(self, index: int, answer: Answer) -> dict[str, Any]:
         """Return the end, and its reason."""
         return self._text(index, "", self._why(answer))
 
     def _text(self, index: int, text: str, why: str | None = None) -> dict[str, Any]:
         return {"index": index, "text": text, "logprobs": None, "finish_reason": why}
 
-    def _why(self, answer: Said) -> str:
+    def _why(self, answer: Answer) -> str:
         return "content_filter" if isinstance(answer, Declined) else why_it_ended(answer)
 
 
-class Sheet(Response):
+class JSONBody(Response):
     """A JSON body in ASCII.
 
     A model's text may hold unpaired surrogates, which UTF-8 cannot carry.
@@ -172,7 +172,7 @@ def event(content: Mapping[str, Any]) -> bytes:
     return format_sse_event(data_str=json.dumps(content, separators=(",", ":")))
 
 
-def usage(answers: Sequence[Said]) -> dict[str, Any] | None:
+def usage(answers: Sequence[Answer]) -> dict[str, Any] | None:
     """Return the tokens of all answers; None where they are not known.
 
     Those from the prefix cache are there only where the engine reports them.
@@ -197,27 +197,27 @@ def model_card(label: str) -> dict[str, Any]:
     return {"id": label, "object": "model", "created": 0, "owned_by": "promptray"}
 
 
-def _metadata(answers: Sequence[Said]) -> dict[str, str]:
+def _metadata(answers: Sequence[Answer]) -> dict[str, str]:
     """Return what the engine reports about itself; the same for all answers of one model."""
     return {key: value for answer in _given(answers) for key, value in answer.metadata.items()}
 
 
-def why_it_ended(answer: Said) -> str:
+def why_it_ended(answer: Answer) -> str:
     """Return the finish_reason of a chat."""
     if isinstance(answer, Declined):
         return "content_filter" if answer.mark == "filter" else "stop"
     return "length" if answer.truncated else "stop"
 
 
-def _given(answers: Sequence[Said]) -> list[Completion]:
+def _given(answers: Sequence[Answer]) -> list[Completion]:
     """Return the answers that are no refusals, whose tokens no engine reports."""
     return [answer for answer in answers if isinstance(answer, Completion)]
 
 
-def _text(answer: Said) -> str:
+def _text(answer: Answer) -> str:
     return answer.text if isinstance(answer, Completion) else ""
 
 
-def _refusal(answer: Said) -> str | None:
+def _refusal(answer: Answer) -> str | None:
     """Return the model's refusal in place of an answer."""
     return answer.reason if isinstance(answer, Declined) and answer.mark == "message" else None

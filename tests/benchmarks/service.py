@@ -28,7 +28,7 @@ from cluster.service.core.backend import Principal
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.schemas import Event, OptimizationRequest
 from serving.concurrency.fair_share import Use
-from serving.concurrency.gate_actor import fleet_place, open_window
+from serving.concurrency.gate_actor import deployment_key, endpoint_actor
 from serving.hosting.deployment import deployment_name
 
 PLACES = 8
@@ -76,9 +76,9 @@ async def listen(slot_server: RayBackend, job: Job) -> list[Event]:
 
 async def note_uses(settings: ServiceSettings, uses: list[Use]) -> None:
     """How the target's places are used, about once a second."""
-    window = open_window(fleet_place(deployment_name(settings.parsed[0])))
+    actor = endpoint_actor(deployment_key(deployment_name(settings.parsed[0])))
     while True:
-        uses.append(await window.use.remote())
+        uses.append(await actor.use.remote())
         await asyncio.sleep(1)
 
 

@@ -18,7 +18,7 @@ class CallingProcess:
         return os.getpid()
 
     def call(self, settings: dict[str, Any], name: str, calls: int) -> tuple[int, str]:
-        """(calls that were answered, the kind of window they went through)"""
+        """(calls that were answered, the kind of gate they went through)"""
         return asyncio.run(_call(OpenAISettings(**settings), name, calls))
 
 
@@ -28,5 +28,5 @@ async def _call(settings: OpenAISettings, name: str, calls: int) -> tuple[int, s
     outcomes = await model.complete([ask(f"{name} {number}") for number in range(calls)])
     await model.aclose()
     return sum(isinstance(outcome, Completion) for outcome in outcomes), type(
-        model._limiter.window
+        model._limiter.gate
     ).__name__

@@ -104,7 +104,7 @@ class Authenticator:
         return self._stored.made
 
     @property
-    def asks(self) -> bool:
+    def requires_keys(self) -> bool:
         """Whether a key is required."""
         return not self._no_keys and (self._public or self.made or len(self._gateway_keys) > 0)
 
@@ -118,7 +118,7 @@ class Authenticator:
         """
         await self._refresh()
         found = self._bearer(authorization)
-        if found or not self.asks:
+        if found or not self.requires_keys:
             return found or LOCAL
         if self._stored.fault:
             raise Refused(

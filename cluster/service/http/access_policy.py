@@ -27,11 +27,11 @@ def service_access_rule(method: str, path: str) -> AccessRule:
     if path in ROUTE_BY_PATH or path.startswith("/v1/models"):
         return access_rule(method, path)
     if _EVENTS.fullmatch(path):
-        return AccessRule("events", place="listener")
+        return AccessRule("events", slot="listener")
     if path == UPLOADS and method in _CHANGES:
-        return AccessRule("files", rated=True, place="upload", body="form")
+        return AccessRule("files", rated=True, slot="upload", body="form")
     if found := _API.match(path):
-        return AccessRule(found[1], rated=method in _CHANGES, place="request")
+        return AccessRule(found[1], rated=method in _CHANGES, slot="request")
     if path.startswith("/v1/"):
         return AccessRule("other")
     return _PAGE

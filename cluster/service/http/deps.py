@@ -42,7 +42,7 @@ from optimizer.errors import (
     shortened,
 )
 from serving.gateway.errors import Refused
-from serving.gateway.response_bodies import Sheet
+from serving.gateway.response_bodies import JSONBody
 from serving.runtime.supervision import LASTING
 from serving.settings.validation import first_fault
 
@@ -111,7 +111,7 @@ def sheet(
     answer: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return an answer as JSON."""
-    return Sheet(answer.model_dump(mode="python"), status, dict(headers or {}))
+    return JSONBody(answer.model_dump(mode="python"), status, dict(headers or {}))
 
 
 async def refuse(http: HttpRequest, problem: Exception) -> NoReturn:

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from cluster.service.schemas import Error
 from serving.gateway.request_bodies import Body, ChatBody, CompletionBody
-from serving.gateway.response_bodies import Sheet
+from serving.gateway.response_bodies import JSONBody
 
 PATH = "/openapi.json"
 ABOUT = (
@@ -40,7 +40,7 @@ class OpenApi:
     async def answer(self) -> Response:
         """Return the document."""
         self._made = self._made or openapi_document(self._app)
-        return Sheet(self._made)
+        return JSONBody(self._made)
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:

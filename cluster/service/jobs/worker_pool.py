@@ -22,7 +22,7 @@ from cluster.service.stores.job_store import Store
 from cluster.trial.result import Status
 from optimizer.errors import PromptrayError
 from serving.concurrency.fair_share import Use
-from serving.concurrency.gate_actor import fleet_place, open_window
+from serving.concurrency.gate_actor import deployment_key, endpoint_actor
 from serving.hosting.deployment import deployment_name, find, undeploy
 from serving.models import load_engine
 from serving.runtime.actors import NAMESPACE, lasting
@@ -95,8 +95,8 @@ class RayWorkerPool:
         if self._service.served:
             host(self._service.served, load_engine)
         for model in self._service.parsed:
-            place = fleet_place(deployment_name(model)) if model.served else model.base_url
-            self._gate_by_name[place] = open_window(place)
+            place = deployment_key(deployment_name(model)) if model.served else model.base_url
+            self._gate_by_name[place] = endpoint_actor(place)
 
     async def run(self, work: Work) -> Outcome:
         """Run a job in a process of its own until the end.
@@ -216,28 +216,26 @@ class RayWorkerPool:
             free = {name for name in deployments if not await self._is_called(name)}
             for name in free:
                 await asyncio.to_thread(undeploy, name)
-                self._gate_by_name.pop(fleet_place(name), None)
+                self._gate_by_name.pop(deployment_key(name), None)
             return free
 
     async def _is_called(self, deployment: str) -> bool:
         """Return whether a model is being called, such as by an experiment outside the service."""
-        place = fleet_place(deployment)
-        use = await self._use(await asyncio.to_thread(open_window, place))
+        place = deployment_key(deployment)
+        use = await self._use(await asyncio.to_thread(endpoint_actor, place))
         return use is not None and any(use.in_flight_by_group.values())
 
     async def watch(self, deployments: Collection[str]) -> None:
         """Count the calls of these models too, which a job is about to host."""
-        for place in map(fleet_place, deployments):
+        for place in map(deployment_key, deployments):
             if place not in self._gate_by_name:
-                self._gate_by_name[place] = await asyncio.to_thread(open_window, place)
+                self._gate_by_name[place] = await asyncio.to_thread(endpoint_actor, place)
 
     async def in_flight(self) -> Mapping[str, int] | None:
         """Return job -> calls that are under way; None if a gate does not answer."""
         count_by_job: dict[str, int] = {}
         unreported: set[str] = set()
-        for use in await asyncio.gather(
-            *(self._use(window) for window in self._gate_by_name.values())
-        ):
+        for use in await asyncio.gather(*(self._use(gate) for gate in self._gate_by_name.values())):
             if use is None:
                 return None
             for group, count in use.in_flight_by_group.items():

@@ -1,4 +1,4 @@
-"""Several processes on a real Ray keep to one endpoint's window together, without a call of its
+"""Several processes on a real Ray keep to one endpoint's gate together, without a call of its
 actor for each of theirs.
 """
 
@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import RayError
 
 from serving.concurrency.fair_share import SILENT_S
-from serving.concurrency.gate_actor import open_window, window_on_cluster, windows_open
+from serving.concurrency.gate_actor import endpoint_actor, endpoint_actors, endpoint_gate
 from serving.models import open_in_process
 from serving.settings import OpenAISettings
 from tests.contracts.endpoint_callers import CallingProcess
@@ -49,10 +49,10 @@ async def calls_of(processes: list[Any], endpoint: RawEndpoint) -> list[tuple[in
     )
 
 
-async def test_all_processes_together_keep_to_the_window_and_each_has_its_share(
+async def test_all_processes_together_keep_to_the_limit_and_each_has_its_share(
     local_ray: None, endpoint: RawEndpoint
 ) -> None:
-    with windows_open([endpoint.base_url, endpoint.base_url]):
+    with endpoint_actors([endpoint.base_url, endpoint.base_url]):
         assert await calls_of(callers(), endpoint) == [(CALLS, "SharedGate")] * CALLERS
     assert len(endpoint.asked) == CALLERS * CALLS
     assert 4 <= endpoint.peak <= MOST
@@ -66,7 +66,7 @@ async def test_all_processes_together_keep_to_the_window_and_each_has_its_share(
 async def test_an_actor_that_dies_in_the_middle_stops_nobody(
     local_ray: None, endpoint: RawEndpoint
 ) -> None:
-    actor = open_window(endpoint.base_url)
+    actor = endpoint_actor(endpoint.base_url)
     running = asyncio.create_task(calls_of(callers(), endpoint))
     while len(endpoint.asked) < CALLS // 2 and not running.done():
         await asyncio.sleep(0.01)
@@ -79,7 +79,7 @@ async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_kill
     local_ray: None,
     endpoint: RawEndpoint,
 ) -> None:
-    with windows_open([endpoint.base_url]):
+    with endpoint_actors([endpoint.base_url]):
         stopped, other = callers()[:2]
         pid = await stopped.pid.remote()
         endpoint.delay_s = 60.0
@@ -98,7 +98,7 @@ async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_kill
             await held
 
 
-def test_without_ray_or_in_process_the_window_is_the_clients_own(local_ray: None) -> None:
+def test_without_ray_or_in_process_the_gate_is_the_clients_own(local_ray: None) -> None:
     model: Any = open_in_process(OpenAISettings(model="m", base_url="http://127.0.0.1:9/v1"))
-    assert type(model._limiter.window).__name__ == "Window"
-    assert window_on_cluster("http://127.0.0.1:9/v1", "m", 4) is not None
+    assert type(model._limiter.gate).__name__ == "AdaptiveGate"
+    assert endpoint_gate("http://127.0.0.1:9/v1", "m", 4) is not None

@@ -97,8 +97,8 @@ async def test_a_job_that_is_cancelled_while_it_runs_has_no_trial_done(tmp_path:
         assert (job.trials_done, job.trials_told) == (0, "0 of 2 trials finished, 2 cancelled")
 
 
-class Window:
-    """The actor of a window, in this process."""
+class EndpointActor:
+    """The actor of an endpoint, in this process."""
 
     def __init__(self, use: Use | None) -> None:
         self.use, self._use = self, use
@@ -111,7 +111,7 @@ class Window:
 
 async def in_flight(*uses: Use | None) -> Any:
     worker_pool = RayWorkerPool(ServiceSettings(), None)
-    worker_pool._gate_by_name = {str(place): Window(use) for place, use in enumerate(uses)}
+    worker_pool._gate_by_name = {str(place): EndpointActor(use) for place, use in enumerate(uses)}
     return await worker_pool.in_flight()
 
 
@@ -121,7 +121,7 @@ async def test_calls_under_way_are_counted_over_all_models() -> None:
 
 
 async def test_a_job_whose_calls_were_not_reported_yet_has_no_count_of_0() -> None:
-    """Its first report says what it is about to send; and where no report came through, a window
+    """Its first report says what it is about to send; and where no report came through, a gate
     knows of no job at all.
     """
     asks, busy = ("ann", "opt-1"), ("ann", "opt-2")

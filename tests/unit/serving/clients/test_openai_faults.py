@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from optimizer.errors import EndpointError
 from optimizer.types import Completion, Failed
-from serving.clients.openai_errors import asked_wait_s
+from serving.clients.openai_errors import requested_wait_s
 from serving.clients.openai_model import OpenAIModel
 from serving.clients.openai_requests import body_of, idempotency_key
 from serving.concurrency.retrying import Retry
@@ -221,7 +221,7 @@ async def test_it_waits_as_long_as_it_is_asked_to_whichever_way(serve: Serve, he
     ],
 )
 def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    assert asked_wait_s(headers) == seconds
+    assert requested_wait_s(headers) == seconds
 
 
 @given(
@@ -230,7 +230,7 @@ def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float | 
     | st.datetimes(timezones=st.none() | st.just(UTC)).map(format_datetime)
 )
 def test_no_retry_after_breaks_anything(text: str) -> None:
-    seconds = asked_wait_s({"retry-after": text, "date": text})
+    seconds = requested_wait_s({"retry-after": text, "date": text})
     assert seconds is None or seconds >= 0
 
 

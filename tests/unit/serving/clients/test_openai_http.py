@@ -343,7 +343,7 @@ async def test_an_empty_answer_is_an_answer(connect: Connect) -> None:
 async def test_no_more_calls_are_in_flight_than_allowed(connect: Connect) -> None:
     model = await connect(echo, max_in_flight=3)
     assert len(await model.complete(QUESTIONS)) == len(QUESTIONS)
-    assert model._limiter.window.in_flight == 0
+    assert model._limiter.gate.in_flight == 0
 
 
 async def in_pieces(model: OpenAIModel) -> list[Piece]:

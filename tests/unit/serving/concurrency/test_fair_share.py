@@ -1,4 +1,4 @@
-"""One window for many: shares are fair and never above it, odd places go round, and what one leaves
+"""One limit for many: shares are fair and never above it, odd places go round, and what one leaves
 goes to the others.
 """
 
@@ -119,7 +119,7 @@ class World:
 
 @settings(deadline=None, max_examples=40)
 @given(most=st.integers(1, 12), callers=st.integers(1, 9), seed=st.integers(0, 999))
-def test_no_more_is_in_flight_than_the_window_and_nobody_starves(
+def test_no_more_is_in_flight_than_the_limit_and_nobody_starves(
     most: int, callers: int, seed: int
 ) -> None:
     draw, world = Random(seed), World()
@@ -150,7 +150,7 @@ def test_callers_with_much_to_do_get_about_the_same() -> None:
     world.run(120.0)
     done = [caller.done for caller in world.callers]
     assert min(done) >= 0.8 * max(done)
-    assert sum(done) >= 0.75 * 8 * 120 / 0.2, "the window is well used"
+    assert sum(done) >= 0.75 * 8 * 120 / 0.2, "the limit is well used"
 
 
 def test_what_one_caller_leaves_goes_to_another_who_wants_it() -> None:
@@ -202,7 +202,7 @@ def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_it
     assert (silent.allowed, late.allowed, world.peak) == (4, 4, 8)
 
 
-def test_a_window_that_takes_the_place_of_another_grants_nothing_new_before_all_can_have_reported() -> (
+def test_a_fair_share_that_takes_the_place_of_another_grants_nothing_new_before_all_can_have_reported() -> (
     None
 ):
     now = 100.0
@@ -248,7 +248,7 @@ def test_each_model_keeps_to_its_own_limit(seed: int) -> None:
 
 
 @pytest.mark.parametrize("news", ["pushed back", "slow"])
-def test_the_window_narrows_by_what_any_caller_reports(news: str) -> None:
+def test_the_limit_narrows_by_what_any_caller_reports(news: str) -> None:
     now = 100.0
     slot_server = FairShare(lambda: now)
 

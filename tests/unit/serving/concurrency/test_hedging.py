@@ -10,7 +10,7 @@ import pytest
 
 from optimizer.types import Completion, Failed
 from serving.clients.openai_model import OpenAIModel
-from serving.concurrency.gate import Window
+from serving.concurrency.gate import AdaptiveGate
 from serving.concurrency.hedging import ENOUGH, Hedging
 from serving.concurrency.retrying import Retry, Transient
 from serving.settings import OpenAISettings
@@ -74,7 +74,7 @@ async def test_a_straggler_is_sent_twice_and_its_first_line_is_closed(
     for asked in firsts:
         await asyncio.wait_for(asked.cut.wait(), 2)
     assert endpoint.peak <= 4
-    assert model._limiter.window.in_flight == 0
+    assert model._limiter.gate.in_flight == 0
     await model.aclose()
 
 
@@ -113,12 +113,12 @@ async def test_a_call_whose_both_sendings_fail_is_one_failure(endpoint: RawEndpo
     assert isinstance(outcome, Failed)
     assert outcome.kind == "infrastructure"
     assert sum(asked.text == "never" for asked in endpoint.asked) == 4
-    assert model._limiter.window.in_flight == 0
+    assert model._limiter.gate.in_flight == 0
     await model.aclose()
 
 
-async def known(window: Window) -> Hedging:
-    hedge = Hedging(50.0, window)
+async def known(gate: AdaptiveGate) -> Hedging:
+    hedge = Hedging(50.0, gate)
 
     async def quick() -> None:
         await asyncio.sleep(0.002)
@@ -129,7 +129,7 @@ async def known(window: Window) -> Hedging:
 
 
 async def test_a_first_that_fails_waits_for_the_second_and_another_error_does_not() -> None:
-    hedge = await known(Window(4))
+    hedge = await known(AdaptiveGate(4))
     sendings = 0
 
     async def first_fails() -> str:
@@ -152,12 +152,12 @@ async def test_a_first_that_fails_waits_for_the_second_and_another_error_does_no
 
 
 async def test_who_leaves_leaves_no_sending_behind() -> None:
-    window = Window(4)
-    hedge = await known(window)
+    gate = AdaptiveGate(4)
+    hedge = await known(gate)
     running = asyncio.create_task(hedge.run(lambda: asyncio.sleep(60)))
     await asyncio.sleep(0.1)
-    assert window.in_flight == 1  # the second sending; the first one's place is its caller's
+    assert gate.in_flight == 1  # the second sending; the first one's place is its caller's
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert window.in_flight == 0
+    assert gate.in_flight == 0
     assert len(asyncio.all_tasks()) == 1

@@ -1,4 +1,4 @@
-"""The window finds its size, retries are bounded, and nothing waits with a place in its hands."""
+"""The gate finds its size, retries are bounded, and nothing waits with a place in its hands."""
 
 import asyncio
 import pickle
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from optimizer.errors import AccessError
 from serving.concurrency.aimd import effort
-from serving.concurrency.gate import Window
+from serving.concurrency.gate import AdaptiveGate
 from serving.concurrency.retrying import Limiter, Retry, Transient, all_of
 
 
@@ -34,11 +34,11 @@ def limiter(most: int = 4, attempts: int = 3, retry_s: float = 300.0) -> tuple[L
     clock = Clock()
     retry = Retry(attempts=attempts, retry_s=retry_s)
     return Limiter(
-        most, retry, window=Window(most, clock), sleep=clock.sleep, rng=Random(0), clock=clock
+        most, retry, gate=AdaptiveGate(most, clock), sleep=clock.sleep, rng=Random(0), clock=clock
     ), clock
 
 
-async def test_no_more_calls_run_than_the_window_allows() -> None:
+async def test_no_more_calls_run_than_the_limit_allows() -> None:
     limits, _ = limiter(most=3)
     running, highest = 0, 0
 
@@ -51,7 +51,7 @@ async def test_no_more_calls_run_than_the_window_allows() -> None:
 
     await all_of(limits.run(job) for _ in range(20))
     assert highest == 3
-    assert limits.window.in_flight == 0
+    assert limits.gate.in_flight == 0
 
 
 async def test_a_passing_fault_is_tried_again_and_then_raised() -> None:
@@ -67,7 +67,7 @@ async def test_a_passing_fault_is_tried_again_and_then_raised() -> None:
         await limits.run(job)
     assert calls == 3
     assert len(clock.naps) == 2
-    assert limits.window.in_flight == 0
+    assert limits.gate.in_flight == 0
 
 
 async def test_another_error_is_raised_at_once() -> None:
@@ -79,7 +79,7 @@ async def test_another_error_is_raised_at_once() -> None:
     with pytest.raises(AccessError):
         await limits.run(job)
     assert clock.naps == []
-    assert limits.window.in_flight == 0
+    assert limits.gate.in_flight == 0
 
 
 async def test_the_pause_that_was_asked_for_is_kept_within_bounds() -> None:
@@ -94,7 +94,7 @@ async def test_the_pause_that_was_asked_for_is_kept_within_bounds() -> None:
 
     assert await limits.run(job) == "done"
     assert 7.0 <= clock.naps[0] <= 7.7, "never sooner, and not all at once"
-    assert clock.naps[1:] == [Retry().longest_asked_s]
+    assert clock.naps[1:] == [Retry().longest_requested_s]
 
 
 async def test_no_attempt_begins_later_than_its_time_allows() -> None:
@@ -133,7 +133,7 @@ async def test_attempts_that_an_outage_took_begin_anew_but_not_for_ever(
 ) -> None:
     clock = Clock()
     limits = Limiter(
-        4, Retry(attempts=2), sleep=clock.sleep, clock=clock, patience=Outages(excused)
+        4, Retry(attempts=2), sleep=clock.sleep, clock=clock, circuit_breaker=Outages(excused)
     )
     calls = 0
 
@@ -147,75 +147,75 @@ async def test_attempts_that_an_outage_took_begin_anew_but_not_for_ever(
     assert calls == attempts
 
 
-def test_latency_narrows_the_window_only_where_it_is_far_above_the_usual() -> None:
+def test_latency_narrows_the_limit_only_where_it_is_far_above_the_usual() -> None:
     clock = Clock()
-    window = Window(64, clock)
+    gate = AdaptiveGate(64, clock)
     draw = Random(0)
     for _ in range(
         2000
     ):  # ordinary answers: 1 to 500 tokens, and twice as long as the shortest time or half as long again
         clock.now += 0.1
         tokens = draw.randint(1, 500)
-        window.went_well(effort(draw.uniform(0.7, 2.0) * (0.5 + tokens * 0.01), tokens))
-    assert window.size == 64
+        gate.went_well(effort(draw.uniform(0.7, 2.0) * (0.5 + tokens * 0.01), tokens))
+    assert gate.size == 64
     for _ in range(100):
         clock.now += 0.1
-        window.went_well(effort(20.0, 100))
-    assert 8 <= window.size < 64
+        gate.went_well(effort(20.0, 100))
+    assert 8 <= gate.size < 64
 
 
 def test_longer_answers_are_no_sign_of_anything() -> None:
     clock = Clock()
-    window = Window(64, clock)
+    gate = AdaptiveGate(64, clock)
     for tokens in [5] * 600 + [400] * 600:  # a judge's words, then an optimizer model's
         clock.now += 0.1
-        window.went_well(effort(0.5 + 0.02 * tokens, tokens))
-    assert window.size == 64
+        gate.went_well(effort(0.5 + 0.02 * tokens, tokens))
+    assert gate.size == 64
 
 
-def test_latency_alone_never_closes_the_window() -> None:
+def test_latency_alone_never_closes_the_gate() -> None:
     clock = Clock()
-    window = Window(64, clock)
+    gate = AdaptiveGate(64, clock)
     for number in range(20_000):
         clock.now += 0.5
-        window.went_well(1.003**number)  # always slower
-    assert window.size >= 7
+        gate.went_well(1.003**number)  # always slower
+    assert gate.size >= 7
 
 
 def test_a_burst_of_push_backs_halves_once_and_good_calls_widen_again() -> None:
     clock = Clock()
-    window = Window(16, clock)
+    gate = AdaptiveGate(16, clock)
     for _ in range(10):
-        window.pushed_back()
-    assert window.size == 8
+        gate.pushed_back()
+    assert gate.size == 8
     for _ in range(30):
         clock.now += 2
-        window.pushed_back()
-    assert window.size == 1
+        gate.pushed_back()
+    assert gate.size == 1
     for _ in range(200):
-        window.went_well()
-    assert window.size == 16
+        gate.went_well()
+    assert gate.size == 16
 
 
 async def test_a_cancelled_waiter_gives_its_place_on() -> None:
-    window = Window(1)
-    await window.enter()
-    waiters = [asyncio.create_task(window.enter()) for _ in range(3)]
+    gate = AdaptiveGate(1)
+    await gate.enter()
+    waiters = [asyncio.create_task(gate.enter()) for _ in range(3)]
     await asyncio.sleep(0)
     waiters[0].cancel()
-    window.leave()
+    gate.leave()
     waiters[1].cancel()  # let in, and cancelled before it ran
     await asyncio.wait_for(waiters[2], 1)
-    assert window.in_flight == 1
+    assert gate.in_flight == 1
 
 
 @given(st.integers(1, 12), st.one_of(st.none(), st.floats(-10, 1e6)), st.integers())
 def test_a_pause_is_never_negative_nor_too_long(
-    attempt: int, asked_s: float | None, seed: int
+    attempt: int, requested_s: float | None, seed: int
 ) -> None:
     retry = Retry()
-    longest_s = retry.longest_wait_s if asked_s is None else retry.longest_asked_s
-    assert 0 <= retry.wait_s(attempt, asked_s, Random(seed)) <= longest_s
+    longest_s = retry.longest_wait_s if requested_s is None else retry.longest_requested_s
+    assert 0 <= retry.wait_s(attempt, requested_s, Random(seed)) <= longest_s
 
 
 async def test_the_first_error_ends_the_others_and_is_raised_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""A caller's part of a shared window, with the slot server in this process: it keeps to its word,
+"""A caller's part of a shared gate, with the slot server in this process: it keeps to its word,
 and waits for none that is gone.
 """
 
@@ -48,16 +48,14 @@ class Endpoint:
 
 
 def limiters(slot_server: LocalSlotServer, number: int, most: int = 6) -> list[Limiter]:
-    return [
-        Limiter(most, window=SharedGate(slot_server, "m", most, EVERY_S)) for _ in range(number)
-    ]
+    return [Limiter(most, gate=SharedGate(slot_server, "m", most, EVERY_S)) for _ in range(number)]
 
 
 async def run_all(callers: Sequence[Limiter], endpoint: Endpoint, jobs: int) -> None:
     await all_of(caller.run(endpoint.call) for caller in callers for _ in range(jobs))
 
 
-async def test_all_callers_together_keep_to_the_window_and_use_it() -> None:
+async def test_all_callers_together_keep_to_the_limit_and_use_it() -> None:
     endpoint = Endpoint()
     await run_all(limiters(LocalSlotServer(), 4), endpoint, 60)
     assert (endpoint.calls, endpoint.peak) == (240, 6)
@@ -87,7 +85,7 @@ async def test_where_the_slot_server_has_gone_the_last_word_stands() -> None:
     callers = limiters(slot_server, 2)
     running = asyncio.create_task(run_all(callers, endpoint, 100))
     async with asyncio.timeout(30):
-        while endpoint.peak < 6 or not all(caller.window.size for caller in callers):
+        while endpoint.peak < 6 or not all(caller.gate.size for caller in callers):
             await asyncio.sleep(EVERY_S / 4)
         slot_server.away = True
         await running
@@ -147,11 +145,11 @@ class Hands:
         return self.now
 
 
-async def let_in(windows: Sequence[SharedGate], number: int, deadline_s: float = 0.3) -> list[int]:
+async def let_in(gates: Sequence[SharedGate], number: int, deadline_s: float = 0.3) -> list[int]:
     """How many calls each lets in, of so many that each wants to send; they do not end."""
-    entering = [asyncio.ensure_future(window.enter()) for window in windows for _ in range(number)]
+    entering = [asyncio.ensure_future(gate.enter()) for gate in gates for _ in range(number)]
     await asyncio.wait(entering, timeout=deadline_s)
-    return [window.in_flight for window in windows]
+    return [gate.in_flight for gate in gates]
 
 
 async def test_what_a_starving_caller_has_in_flight_is_nobody_elses() -> None:
@@ -164,31 +162,31 @@ async def test_what_a_starving_caller_has_in_flight_is_nobody_elses() -> None:
     starving.starves = True
     clock.now += 10
     assert await let_in([one, other], 64) == [64, 0]
-    for window in (one, other):
-        await cancelled(window)
+    for gate in (one, other):
+        await cancelled(gate)
 
 
 async def test_a_caller_that_starved_sends_nothing_before_it_has_reported_again() -> None:
     clock = Hands()
     shared = FairShare(clock)
     slot_server = Starving(shared)
-    window = SharedGate(slot_server, "m", 64, EVERY_S, clock=clock)
-    assert await let_in([window], 10) == [10]
-    window.leave()
+    gate = SharedGate(slot_server, "m", 64, EVERY_S, clock=clock)
+    assert await let_in([gate], 10) == [10]
+    gate.leave()
     slot_server.starves = True
     clock.now += LEASE_S + 0.1
-    assert await let_in([window], 1) == [9]
-    assert window.size == 9
+    assert await let_in([gate], 1) == [9]
+    assert gate.size == 9
     slot_server.starves = False
-    shared.gone(window._caller)
+    shared.gone(gate._caller)
     shared.report("another", Report(model="m", most=64, demand=64, in_flight=0))
     await asyncio.sleep(5 * EVERY_S)
-    assert window.in_flight == 9, "its places were another's meanwhile"
+    assert gate.in_flight == 9, "its places were another's meanwhile"
     shared.gone("another")
     async with asyncio.timeout(5):
-        while window.in_flight < 10:
+        while gate.in_flight < 10:
             await asyncio.sleep(EVERY_S)
-    await cancelled(window)
+    await cancelled(gate)
 
 
 async def test_what_was_let_in_and_stood_still_before_it_came_to_send_waits_for_a_word_again() -> (
@@ -196,49 +194,49 @@ async def test_what_was_let_in_and_stood_still_before_it_came_to_send_waits_for_
 ):
     clock = Hands()
     slot_server = Starving(FairShare(clock))
-    window = SharedGate(slot_server, "m", 1, EVERY_S, clock=clock)
-    await window.enter()
-    entering = asyncio.ensure_future(window.enter())
+    gate = SharedGate(slot_server, "m", 1, EVERY_S, clock=clock)
+    await gate.enter()
+    entering = asyncio.ensure_future(gate.enter())
     await asyncio.sleep(2 * EVERY_S)
     slot_server.starves = True
-    window.leave()  # its turn has come
-    assert window.in_flight == 1
+    gate.leave()  # its turn has come
+    assert gate.in_flight == 1
     clock.now += LEASE_S + 0.1
     await asyncio.sleep(2 * EVERY_S)
-    assert (entering.done(), window.in_flight) == (False, 0)
+    assert (entering.done(), gate.in_flight) == (False, 0)
     slot_server.starves = False
     await asyncio.wait_for(entering, 5)
-    await cancelled(window)
+    await cancelled(gate)
 
 
 async def test_an_slot_server_that_is_away_for_long_lets_the_last_word_stand() -> None:
     clock = Hands()
     slot_server = LocalSlotServer()
-    window = SharedGate(slot_server, "m", 6, EVERY_S, clock=clock)
-    assert await let_in([window], 6) == [6]
+    gate = SharedGate(slot_server, "m", 6, EVERY_S, clock=clock)
+    assert await let_in([gate], 6) == [6]
     slot_server.away = True
     for _ in range(8):
         clock.now += LEASE_S / 2
         await asyncio.sleep(3 * EVERY_S)
-    window.leave()
-    assert await let_in([window], 1) == [6]
-    await cancelled(window)
+    gate.leave()
+    assert await let_in([gate], 1) == [6]
+    await cancelled(gate)
 
 
 async def test_a_loop_that_ends_gives_the_places_of_its_calls_back() -> None:
     slot_server = LocalSlotServer()
-    window = SharedGate(slot_server, "m", 6, EVERY_S)
-    assert await let_in([window], 6) == [6]
-    await cancelled(window)
+    gate = SharedGate(slot_server, "m", 6, EVERY_S)
+    assert await let_in([gate], 6) == [6]
+    await cancelled(gate)
     assert slot_server.shared.use().in_flight == 0
 
 
-async def cancelled(window: SharedGate) -> None:
+async def cancelled(gate: SharedGate) -> None:
     """Ends what a test leaves waiting."""
-    if window._reporting:
-        window._reporting.cancel()
-        await asyncio.gather(window._reporting, return_exceptions=True)
-    for turn in window._waiting:
+    if gate._reporting:
+        gate._reporting.cancel()
+        await asyncio.gather(gate._reporting, return_exceptions=True)
+    for turn in gate._waiting:
         turn.cancel()
 
 

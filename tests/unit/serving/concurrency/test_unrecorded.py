@@ -11,7 +11,7 @@ import pytest
 
 from optimizer.types import Completion, Outcome, Request
 from serving.concurrency.fair_share import FairShare, Report
-from serving.concurrency.gate import Gate, Window
+from serving.concurrency.gate import AdaptiveGate, Gate
 from serving.concurrency.retrying import Limiter, Retry, Transient, all_of
 from serving.concurrency.shared_gate import SharedGate
 from serving.ledger import Ledger, Paid
@@ -44,7 +44,7 @@ class Paying:
 
     def __init__(self, gate: Gate, ledger: StalledLedger, calls: int = 1, failing: int = 0) -> None:
         """`calls`: so many requests go out in one call; the first `failing` calls fail once, each."""
-        self.limiter = Limiter(MOST, Retry(first_wait_s=0.0), window=gate)
+        self.limiter = Limiter(MOST, Retry(first_wait_s=0.0), gate=gate)
         self.ledger = ledger
         self.calls = calls
         self.failing = failing
@@ -87,7 +87,7 @@ async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_pl
     tmp_path: Path, chunk: int
 ) -> None:
     ledger = StalledLedger(tmp_path)
-    model = Paying(Window(MOST), ledger, calls=chunk)
+    model = Paying(AdaptiveGate(MOST), ledger, calls=chunk)
     running = asyncio.create_task(
         CachedModel(model, ledger, chunk=chunk).complete([asked(str(at)) for at in range(30)])
     )
@@ -96,10 +96,10 @@ async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_pl
     ledger.goes.set()
     assert len(await asyncio.wait_for(running, 30)) == 30
     assert (model.answered, model.most_unrecorded) == (30, MOST * chunk)
-    assert model.limiter.window.in_flight == 0
+    assert model.limiter.gate.in_flight == 0
 
 
-async def test_of_a_window_that_trials_share_all_together_pay_no_more_than_its_places(
+async def test_trials_that_share_a_gate_pay_together_no_more_than_its_slots(
     tmp_path: Path,
 ) -> None:
     ledger, slot_server = StalledLedger(tmp_path), LocalSlotServer()
@@ -125,25 +125,25 @@ async def test_a_chunk_of_more_calls_than_places_waits_for_none_of_its_own(
 ) -> None:
     ledger = StalledLedger(tmp_path)
     ledger.goes.set()
-    model = Paying(Window(1), ledger, calls=2, failing=failing)
+    model = Paying(AdaptiveGate(1), ledger, calls=2, failing=failing)
     asking = CachedModel(model, ledger, chunk=10).complete([asked(str(at)) for at in range(30)])
     assert len(await asyncio.wait_for(asking, 30)) == 30
-    assert model.limiter.window.in_flight == 0
+    assert model.limiter.gate.in_flight == 0
 
 
 async def test_a_batch_that_is_cancelled_while_the_ledger_stands_still_gives_its_places_back_when_it_is_recorded(
     tmp_path: Path,
 ) -> None:
     ledger = StalledLedger(tmp_path)
-    model = Paying(Window(MOST), ledger)
+    model = Paying(AdaptiveGate(MOST), ledger)
     running = asyncio.create_task(
         CachedModel(model, ledger, chunk=1).complete([asked(str(at)) for at in range(30)])
     )
     await settled()
     running.cancel()
     await settled()
-    assert model.limiter.window.in_flight == MOST
+    assert model.limiter.gate.in_flight == MOST
     ledger.goes.set()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (model.limiter.window.in_flight, ledger.recorded) == (0, MOST)
+    assert (model.limiter.gate.in_flight, ledger.recorded) == (0, MOST)

@@ -79,7 +79,7 @@ async def test_a_key_that_leaves_the_file_opens_nothing_and_no_file_opens_to_all
             with pytest.raises(Refused) as no:
                 await keys.admit(given)
             assert (no.value.status, no.value.code) == (503, "keys_unreadable")
-        assert keys.asks
+        assert keys.requires_keys
     file.write_text(KEY)
     assert await keys.admit(f"Bearer {KEY}") == 1
     with pytest.raises(Refused, match="401"):

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from serving.gateway.errors import Refused
-from serving.gateway.limits import Places, Rate, TokenBucket, bounded
+from serving.gateway.limits import Rate, SlotLimit, TokenBucket, bounded
 from tests.contracts.scripted_stream import ScriptedStream, words
 from tests.unit.serving.gateway.conftest import KEY, Gateway, OpenGateway
 
@@ -226,7 +226,7 @@ async def test_one_owner_does_not_take_the_places_of_another(open_gateway: OpenG
 def test_places_are_never_exceeded_and_never_lost(
     asked: list[tuple[str, bool]], most: int, own: int
 ) -> None:
-    places, held = Places(most, own), list[tuple[str, ExitStack]]()
+    places, held = SlotLimit(most, own), list[tuple[str, ExitStack]]()
     for owner, comes in asked:
         if not comes:
             if held:

@@ -210,7 +210,7 @@ async def test_nothing_that_a_request_names_is_opened_imported_resolved_or_calle
     found: dict[str, list[str]] = {}
     statuses: set[int] = set()
     only_words: set[str] = set()
-    """Places whose hostile texts are taken for what they are: one of them goes through all routes,
+    """SlotLimit whose hostile texts are taken for what they are: one of them goes through all routes,
     the others are created alone.
     """
     with watching(monkeypatch) as watch:

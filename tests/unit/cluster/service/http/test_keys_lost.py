@@ -92,7 +92,7 @@ async def test_a_service_that_had_a_key_is_never_open_without(storage: Folder, l
         assert [await status(ring), await status(ring, key), await status(ring, "pr-other")] == [
             expected
         ] * 3
-        assert ring.asks
+        assert ring.requires_keys
     with pytest.raises(PromptrayError, match=r"^[^\n]+`promptray keys add [^\n]+$"):
         expect_way_in(ServiceSettings(storage=storage.place))
 
@@ -139,7 +139,7 @@ async def test_no_keys_is_said_by_a_person_and_for_this_machine_alone(storage: F
         LOCAL,
         Principal("ann"),
     ]
-    assert not ring.asks
+    assert not ring.requires_keys
     remove_key(storage, stored.id)
     expect_way_in(ServiceSettings(storage=storage.place, no_keys=True))
     with pytest.raises(SettingsError, match="Other machines"):
