@@ -33,7 +33,7 @@ ELSEWHERE = (
 
 
 def catalogue() -> dict[str, dict[str, str]]:
-    """Return one line for each name, by shelf, of what this process knows; nothing is imported."""
+    """Return one line for each name, by title, of what this process knows; nothing is imported."""
     return {
         "Generated tasks (a path to a .json, .jsonl, .csv or .parquet file is a task too)": {
             name: task_line(task) for name, task in named(TASKS).items()
@@ -57,10 +57,12 @@ def catalogue() -> dict[str, dict[str, str]]:
 def installed() -> dict[str, dict[str, str]]:
     """Return one line for each name that installed packages offer, or why it cannot be used.
 
-    The keys are shelves. Everything is imported: for the command line only.
+    The keys are titles. Everything is imported: for the command line only.
     """
-    shelves = {title: dict(_installed_lines(registry)) for title, registry in _OPEN}
-    return {f"{title} of installed packages": lines for title, lines in shelves.items() if lines}
+    lines_by_title = {title: dict(_installed_lines(registry)) for title, registry in _OPEN}
+    return {
+        f"{title} of installed packages": lines for title, lines in lines_by_title.items() if lines
+    }
 
 
 def named(registry: Registry[Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def show(folder: Folder) -> None:
 
     found = account(folder)
     OUT.print(ledger_table(found))
-    _tell(found.summary.faults)
+    _print_faults(found.summary.faults)
 
 
 @ledger.command()
@@ -56,7 +56,7 @@ def verify(folder: Folder) -> None:
     from serving.ledger.inspection import verify as verified
 
     found = verified(ledger_folder(folder))
-    _tell(found.faults)
+    _print_faults(found.faults)
     say(
         f"{plural(found.entries, 'answer')} in {plural(found.segments, 'segment')} read to the end."
     )
@@ -73,8 +73,8 @@ def verify(folder: Folder) -> None:
         )
     for name in found.copies:
         say(
-            f"{name} is a damaged segment that was set aside; restore the segment from a backup, "
-            "or delete it.",
+            f"{name} is a copy of a damaged segment; restore the segment from a backup, or "
+            "delete the copy.",
             "dim",
         )
     if found.faults:
@@ -101,7 +101,7 @@ def export(
         f"{plural(exported(ledger_folder(folder), file, faults.append), 'answer')} written to "
         f"{file}."
     )
-    _tell(faults)
+    _print_faults(faults)
     if faults:
         raise typer.Exit(UNSOUND)
 
@@ -126,13 +126,13 @@ def prune(
     place = ledger_folder(folder)
     keep = chosen(place, older_than, model)
     gone, there, faults = count_without(place, keep)
-    _tell(faults)
+    _print_faults(faults)
     if not gone:
         say(f"None of the {there:,} cached answers matches.")
         return
     if not yes:
         typer.confirm(f"Delete {gone:,} of {there:,} answers from {place} for good?", abort=True)
-    _tell_aside(take_out(place, keep))
+    _print_renamed(take_out(place, keep))
     say(f"{gone:,} of {there:,} answers are deleted from {place}.")
 
 
@@ -150,7 +150,7 @@ def compact(folder: Folder) -> None:
 
     place = ledger_folder(folder)
     before, after, damaged = compacted(place)
-    _tell_aside(damaged)
+    _print_renamed(damaged)
     say(
         f"{place}: {plural(before.segments, 'segment')} of {format_size(before.size_bytes)} are "
         f"now {plural(after.segments, 'segment')} of {format_size(after.size_bytes)}, with "
@@ -158,12 +158,12 @@ def compact(folder: Folder) -> None:
     )
 
 
-def _tell(faults: Iterable[str]) -> None:
+def _print_faults(faults: Iterable[str]) -> None:
     for fault in faults:
         say(fault, "red")
 
 
-def _tell_aside(damaged: Iterable[str]) -> None:
+def _print_renamed(damaged: Iterable[str]) -> None:
     from serving.ledger.damage import COPY_ENDING
 
     for name in damaged:

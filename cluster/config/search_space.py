@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class _Shelf:
+class _Options:
     """Components with settings, of which a point has one."""
 
     key: str
@@ -47,9 +47,9 @@ class _Shelf:
     build: Callable[[str, dict[str, Any]], object]
     """Builds the component of a name with some settings replaced."""
 
-    def only(self, name: str) -> "_Shelf":
-        """Return the shelf with one of its components."""
-        return _Shelf(self.key, {name: self.settings_by_name[name]}, self.build)
+    def only(self, name: str) -> "_Options":
+        """Return the options with one of its components."""
+        return _Options(self.key, {name: self.settings_by_name[name]}, self.build)
 
 
 def read_space(
@@ -86,11 +86,11 @@ def read_space(
                 "has a meaning."
             )
     domains = {key: _saying(key, partial(parse_domain, data)) for key, data in given.items()}
-    shelves = {
+    options_by_key = {
         STRATEGY: _strategies(strategies),
         SELECTION: _selections(domains, selection, STORED if viewed else None),
         OPTIMIZER: _optimizers(domains, optimizer, models),
-        SAMPLING: _Shelf(
+        SAMPLING: _Options(
             SAMPLING, {"": ("temperature", "max_tokens")}, lambda _, changes: try_sampling(changes)
         ),
     }
@@ -98,7 +98,7 @@ def read_space(
     parents += [Dimension(key, domains[key]) for key in (SELECTION, OPTIMIZER) if key in domains]
     listed = {dimension.key for dimension in parents}
     children = [
-        _saying(key, partial(_child, key, domain, shelves, listed, tried))
+        _saying(key, partial(_child, key, domain, options_by_key, listed, tried))
         for key, domain in domains.items()
         if key not in (SELECTION, OPTIMIZER)
     ]
@@ -137,9 +137,9 @@ def _saying(key: str, read: Callable[[], T]) -> T:
         raise SettingsError(f"In search.space, {key}: {problem}") from problem
 
 
-def _strategies(strategies: Sequence[StrategySpec]) -> _Shelf:
+def _strategies(strategies: Sequence[StrategySpec]) -> _Options:
     spec_by_label = {strategy.label: strategy for strategy in strategies}
-    return _Shelf(
+    return _Options(
         STRATEGY,
         {label: _fields(STRATEGIES, spec.name) for label, spec in spec_by_label.items()},
         lambda label, changes: spec_by_label[label].build(**changes),
@@ -148,7 +148,7 @@ def _strategies(strategies: Sequence[StrategySpec]) -> _Shelf:
 
 def _selections(
     domains: Mapping[str, Domain], own: SelectionSpec, context: Mapping[str, Any] | None
-) -> _Shelf:
+) -> _Options:
     """Return the rules that the space lists, without settings; or the experiment's own rule."""
     specs = {own.name: own}
     if SELECTION in domains:
@@ -159,7 +159,7 @@ def _selections(
                 for name in _names(domains[SELECTION])
             },
         )
-    return _Shelf(
+    return _Options(
         SELECTION,
         {name: _fields(SELECTION_RULES, name) for name in specs},
         lambda name, changes: specs[name].build(**changes),
@@ -168,7 +168,7 @@ def _selections(
 
 def _optimizers(
     domains: Mapping[str, Domain], own: ModelText, models_by_label: Mapping[str, ModelText]
-) -> _Shelf:
+) -> _Options:
     base_by_name: dict[str, ModelText] = {"": own}
     if OPTIMIZER in domains:
         base_by_name = _saying(
@@ -184,7 +184,7 @@ def _optimizers(
         name: [field for field in type(model).model_fields if field not in ("kind", "name")]
         for name, model in models.items()
     }
-    return _Shelf(OPTIMIZER, known, lambda name, changes: model_at(base_by_name[name], changes))
+    return _Options(OPTIMIZER, known, lambda name, changes: model_at(base_by_name[name], changes))
 
 
 def _names(domain: Domain) -> tuple[str, ...]:
@@ -211,32 +211,32 @@ def _fields(registry: Registry[Any], name: str) -> tuple[str, ...]:
 
 
 def _child(
-    key: str, domain: Domain, shelves: Mapping[str, _Shelf], parents: set[str], tried: bool
+    key: str, domain: Domain, options_by_key: Mapping[str, _Options], parents: set[str], tried: bool
 ) -> Dimension:
     """Return the dimension of a setting: it applies under the names that have the setting."""
     owner, _, setting = key.rpartition(".")
-    shelf = _owned(owner, key, shelves)
+    options = _owned(owner, key, options_by_key)
     if owner == OPTIMIZER and not isinstance(domain, OneOf):
         raise SettingsError(
             "Its values must be listed, because every model is hosted before the first trial."
         )
-    among = [name for name, settings in shelf.settings_by_name.items() if setting in settings]
+    among = [name for name, settings in options.settings_by_name.items() if setting in settings]
     if not among:
         refuse_unknown(
             [setting],
-            dict.fromkeys(name for names in shelf.settings_by_name.values() for name in names),
+            dict.fromkeys(name for names in options.settings_by_name.values() for name in names),
         )
-    known = [name for name in among if not isinstance(shelf.settings_by_name[name], _Unknown)]
+    known = [name for name in among if not isinstance(options.settings_by_name[name], _Unknown)]
     for name in known if tried else ():
         for value in domain.probes:
-            shelf.build(name, {setting: value})
-    if shelf.key not in parents:
+            options.build(name, {setting: value})
+    if options.key not in parents:
         return Dimension(key, domain)
-    return Dimension(key, domain, shelf.key, frozenset[Value](among))
+    return Dimension(key, domain, options.key, frozenset[Value](among))
 
 
-def _owned(owner: str, key: str, shelves: Mapping[str, _Shelf]) -> _Shelf:
-    labels = shelves[STRATEGY].settings_by_name
+def _owned(owner: str, key: str, options_by_key: Mapping[str, _Options]) -> _Options:
+    labels = options_by_key[STRATEGY].settings_by_name
     if key == STRATEGY:
         raise SettingsError(
             "The strategies to choose from stand under 'strategies', not in the space."
@@ -246,11 +246,11 @@ def _owned(owner: str, key: str, shelves: Mapping[str, _Shelf]) -> _Shelf:
             "The target is what prompts are for, and is not searched; give each target its own "
             "experiment."
         )
-    if owner in shelves:
-        return shelves[owner]
+    if owner in options_by_key:
+        return options_by_key[owner]
     if owner in labels:
-        return shelves[STRATEGY].only(owner)
-    known = [*(f"{name}.SETTING" for name in (*shelves, *labels)), SELECTION, OPTIMIZER]
+        return options_by_key[STRATEGY].only(owner)
+    known = [*(f"{name}.SETTING" for name in (*options_by_key, *labels)), SELECTION, OPTIMIZER]
     raise SettingsError(f"A space has no such key; known are: {', '.join(known)}.")
 
 

@@ -29,10 +29,10 @@ from serving.ledger.actor import open_ledger
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
+def run_diagnosis(prepared: Prepared, notify: Notify) -> tuple[TaskDiagnosis, ...]:
     """Diagnose all tasks at once, and return one result for each, in their order.
 
     A task that fails has a result with its error.
@@ -40,23 +40,25 @@ def run_diagnosis(prepared: Prepared, tell: Tell) -> tuple[TaskDiagnosis, ...]:
     Raises:
         EndpointError: A model cannot be hosted.
     """
-    tell("Starting Ray")
+    notify("Starting Ray")
     with ray_session():
-        host_models(prepared.models, tell)
+        host_models(prepared.models, notify)
         with open_ledger(prepared.out / "ledger") as ledger:
             for damage in ledger.damage:
-                tell(damage)
-            return asyncio.run(_all(prepared, ledger, tell))
+                notify(damage)
+            return asyncio.run(_all(prepared, ledger, notify))
 
 
-async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[TaskDiagnosis, ...]:
+async def _all(
+    prepared: Prepared, ledger: LedgerClient, notify: Notify
+) -> tuple[TaskDiagnosis, ...]:
     models = (prepared.settings.target_model, prepared.settings.optimizer_model)
     clients = [connect(model) for model in models]
     target, optimizer = (
         with_ledger(client, model, role, ledger)
         for client, model, role in zip(clients, models, ROLES, strict=True)
     )
-    async with reporting_outages(tell, *clients):
+    async with reporting_outages(notify, *clients):
         return tuple(
             await asyncio.gather(
                 *(
@@ -65,7 +67,7 @@ async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[Ta
                         label,
                         target,
                         optimizer,
-                        lambda text, label=label: tell(f"{label}: {text}"),  # type: ignore[misc]
+                        lambda text, label=label: notify(f"{label}: {text}"),  # type: ignore[misc]
                     )
                     for label in prepared.tasks
                 )
@@ -74,7 +76,7 @@ async def _all(prepared: Prepared, ledger: LedgerClient, tell: Tell) -> tuple[Ta
 
 
 async def diagnose_task(
-    prepared: Prepared, label: str, target: LanguageModel, optimizer: LanguageModel, tell: Tell
+    prepared: Prepared, label: str, target: LanguageModel, optimizer: LanguageModel, notify: Notify
 ) -> TaskDiagnosis:
     """Take all measures of one task; an error of ours is recorded in the result."""
     settings, task = prepared.settings, prepared.tasks[label]
@@ -103,7 +105,7 @@ async def diagnose_task(
             evaluation,
             settings.depth(),
             settings.seed,
-            tell,
+            notify,
         )
         error = _nothing_came(budgets, outcome_counts)
         found = None if error else found

@@ -150,10 +150,10 @@ class Collector(tune.Callback):
                 write_trial_items(self._experiment.out, trial_id, from_text(result[ITEMS]))
             else:
                 clear_trial_items(self._experiment.out, trial_id)
-            self._keep(TrialResult.from_json(json.loads(result[RESULT])))
+            self._finish(TrialResult.from_json(json.loads(result[RESULT])))
         elif SO_FAR in result and result.get("done"):
             # The scheduler has stopped the trial.
-            self._keep(TrialResult.from_json(json.loads(result[SO_FAR])))
+            self._finish(TrialResult.from_json(json.loads(result[SO_FAR])))
             self._close(trial, done=True)
         else:
             trial_spec = TrialSpec.from_config(trial.config)
@@ -174,7 +174,7 @@ class Collector(tune.Callback):
             f"The trial's process failed ({cause}); the traceback is in "
             f"{self._experiment.out / 'tune'}."
         )
-        self._keep(self._without_result(TrialSpec.from_config(trial.config), "failed", error))
+        self._finish(self._without_result(TrialSpec.from_config(trial.config), "failed", error))
 
     def _close(self, trial: Any, done: bool) -> None:
         """Release the trial's part of the experiment's budget."""
@@ -186,7 +186,7 @@ class Collector(tune.Callback):
     ) -> TrialResult:
         return without_result(plan_of(self._experiment.settings, trial_spec), status, error)
 
-    def _keep(self, result: TrialResult) -> None:
+    def _finish(self, result: TrialResult) -> None:
         if result.status == "failed":
             result = self._so_far.added_to(result)
         self._result_by_trial[result.trial] = result

@@ -10,8 +10,8 @@ LOOK_EVERY_S = 0.5
 
 
 @asynccontextmanager
-async def reporting_outages(tell: Callable[[str], None], *models: object) -> AsyncIterator[None]:
-    """Call `tell` with a line when the models begin to wait, and when they continue.
+async def reporting_outages(notify: Callable[[str], None], *models: object) -> AsyncIterator[None]:
+    """Call `notify` with a line when the models begin to wait, and when they continue.
 
     It holds as long as the block lasts.
     """
@@ -21,7 +21,7 @@ async def reporting_outages(tell: Callable[[str], None], *models: object) -> Asy
         nonlocal reported
         if (paused := pause_of(*models)) != reported:
             reported = paused
-            tell(f"Paused, as {paused}" if paused else "The endpoint answers again, resumed.")
+            notify(f"Paused, as {paused}" if paused else "The endpoint answers again, resumed.")
 
     tasks.every("reporting of pauses", LOOK_EVERY_S, look)
     try:

@@ -128,13 +128,13 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
             trial, reporter, TrialMetrics(experiment, plan.task, plan.strategy_label)
         )
     except PromptrayError as problem:  # it could not even be built
-        await reporter.tell({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
+        await reporter.report({RESULT: _as_text(without_result(plan, "failed", str(problem)))})
         return
     finally:
         # Also where it failed while it was built: others wait for the budget that it holds.
         if shared_budget:
             await shared_budget.close(done=result is not None and result.status != "failed")
-    await reporter.tell(asdict(trial.progress) | {RESULT: _as_text(result)} | _items(trial))
+    await reporter.report(asdict(trial.progress) | {RESULT: _as_text(result)} | _items(trial))
 
 
 def late_test_in_worker(
@@ -189,7 +189,7 @@ async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -
     """Run the trial while it reports its progress; raise StoppedByTune where Tune ends it."""
 
     async def end_round(_: Round) -> None:
-        await reporter.tell(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
+        await reporter.report(asdict(trial.progress) | {SO_FAR: _as_text(trial.so_far)})
 
     over = asyncio.Event()
     running = asyncio.create_task(trial.run(end_round))
@@ -233,7 +233,7 @@ class _Reporter:
         self._turn = asyncio.Lock()
         self.stopped = False
 
-    async def tell(self, metrics: dict[str, Any]) -> None:
+    async def report(self, metrics: dict[str, Any]) -> None:
         """Report, and return when the driver has taken the report.
 
         Raises:
@@ -274,7 +274,7 @@ async def _tick(
             reported = trial.progress
             metrics.update(trial.usage)
             try:
-                await reporter.tell(asdict(reported))
+                await reporter.report(asdict(reported))
             except StoppedByTune:
                 running.cancel()
                 return

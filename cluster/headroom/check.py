@@ -132,7 +132,7 @@ class Check:
 def run_check(
     experiment: Experiment,
     repeats: int,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     session: Callable[[], AbstractContextManager[None]] = ray_session,
     shared_budget: Paying | None = None,
 ) -> Check:
@@ -141,7 +141,7 @@ def run_check(
     Args:
         experiment: The prepared experiment.
         repeats: Runs of the baseline over the items.
-        tell: Called with a line at each step.
+        notify: Called with a line at each step.
         session: Provides Ray while the check runs.
         shared_budget: Pays for the calls, where there is one.
 
@@ -154,17 +154,17 @@ def run_check(
     from serving.ledger.actor import open_ledger
 
     models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
-    tell("Starting Ray …")
+    notify("Starting Ray …")
     with session():
-        host_models(models, lambda text: tell(f"{text} …"))
+        host_models(models, lambda text: notify(f"{text} …"))
         logging.getLogger("ray.serve").setLevel(
             logging.ERROR
         )  # hosting has set its own; here the handles are this process's
         with open_ledger(experiment.out / "ledger") as ledger:
             write_settings(experiment.settings, experiment.out)
             for damage in ledger.damage:
-                tell(damage)
-            check = asyncio.run(_check(experiment, repeats, tell, models, ledger, shared_budget))
+                notify(damage)
+            check = asyncio.run(_check(experiment, repeats, notify, models, ledger, shared_budget))
     experiment.out.write(CHECK_FILE, (json.dumps(check_to_json(check), indent=2) + "\n").encode())
     return check
 
@@ -241,7 +241,7 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
 async def _check(
     experiment: Experiment,
     repeats: int,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     models: Sequence[ModelSettings],
     ledger: LedgerClient,
     shared_budget: Paying | None = None,
@@ -254,10 +254,10 @@ async def _check(
     ]
     target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
     checks = []
-    async with reporting_outages(tell, *clients):
+    async with reporting_outages(notify, *clients):
         for setting in settings.tasks:
             task = experiment.tasks[setting.label, settings.seeds[0]]
-            tell(f"Probing {setting.label} …")
+            notify(f"Probing {setting.label} …")
             probed = await probe(
                 task, target, optimizer, _probing(experiment, setting.label, repeats)
             )

@@ -47,7 +47,8 @@ def open_service(settings: ServiceSettings) -> str:
     """
     from cluster.service.access.api_keys import expect_way_in
 
-    settings.components.import_all()  # what cannot be imported is told here, and not by a replica
+    # Here, so that a fault is reported at the start and not by a replica.
+    settings.components.import_all()
     settings = _with_absolute_storage(settings)
     expect_way_in(settings)
     return listen(bind_service(settings), settings.gateway).removesuffix("/v1")

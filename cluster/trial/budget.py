@@ -107,7 +107,7 @@ class TrialBudget:
         if self._experiment:
             await self._experiment.hold(self._seed_half + self._half)
 
-    def keep_for_control(self, prompt: Prompt) -> None:
+    def reserve_for_control(self, prompt: Prompt) -> None:
         """Reserve the control arm of the test too, where the budget has room for it.
 
         It may take no more than CONTROL_SHARE of what the test leaves: the search comes first, and

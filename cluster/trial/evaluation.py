@@ -55,7 +55,7 @@ class TrialEvaluation(Evaluation):
     ) -> None:
         for (prompt, _), answer in zip(work, answers, strict=True):
             if self._form.look(prompt, [answer]) and self._form.prompt is not None:
-                self._trial_budget.keep_for_control(self._form.prompt)
+                self._trial_budget.reserve_for_control(self._form.prompt)
 
     def dev_answers(self, prompt: Prompt) -> tuple[Answer, ...]:
         """Return the answers on the dev items on which the search has compared a prompt."""

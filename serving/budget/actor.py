@@ -27,20 +27,25 @@ class BudgetActor(BudgetStore):
         self,
         folder: str,
         limits: Limits,
-        kept_by_trial: Mapping[str, Cost],
+        reserved_by_trial: Mapping[str, Cost],
         seconds_allowed: Mapping[str, float | None],
         spare: Cost,
         course: str,
     ) -> None:
         super().__init__(
-            open_folder(folder), limits, kept_by_trial, seconds_allowed, spare=spare, course=course
+            open_folder(folder),
+            limits,
+            reserved_by_trial,
+            seconds_allowed,
+            spare=spare,
+            course=course,
         )
         self._recording: asyncio.Task[None] | None = None
 
     async def begin(self, trial: str) -> Elapsed:
         """Start a trial, and the recording of time (see BudgetStore.begin)."""
         if self._recording is None or self._recording.done():
-            self._recording = Supervisor("the experiment's budget").keep(
+            self._recording = Supervisor("the experiment's budget").until_done(
                 "recording time", self.record_time
             )
         return await super().begin(trial)
@@ -172,7 +177,7 @@ class BudgetClient:
 def open_budget(
     folder: Folder,
     limits: Limits,
-    kept_by_trial: Mapping[str, Cost],
+    reserved_by_trial: Mapping[str, Cost],
     seconds_allowed: Mapping[str, float | None] | None = None,
     *,
     spare: Cost = NOTHING,
@@ -187,19 +192,19 @@ def open_budget(
         SettingsError: If it has no room for the final tests.
     """
     place, seconds = folder.absolute(), dict(seconds_allowed or {})
-    first = BudgetStore(place, limits, kept_by_trial, seconds, course=course)
+    first = BudgetStore(place, limits, reserved_by_trial, seconds, course=course)
     # What an interruption has lost is no mistake of the settings: such a run goes on, and tests
     # what can still be paid.
     if name := limits.passed_by(first.spent - first.lost + first.held):
         left, wanted = getattr(limits, name) - getattr(first.spent, name), getattr(first.held, name)
         raise SettingsError(
-            f"The final tests of {len(kept_by_trial)} trials may take {wanted:,.6g} "
+            f"The final tests of {len(reserved_by_trial)} trials may take {wanted:,.6g} "
             f"{name.replace('_', ' ')}, and of "
             f"budget.total.{name} only {left:,.6g} are left; raise it, or make sizes.test smaller."
         )
     actor: Any = (
         ray.remote(BudgetActor)
         .options(**lasting(place))
-        .remote(place.place, limits, dict(kept_by_trial), seconds, spare, course)
+        .remote(place.place, limits, dict(reserved_by_trial), seconds, spare, course)
     )
     return BudgetClient(actor, limits.bounded)

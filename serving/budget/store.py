@@ -70,7 +70,7 @@ class BudgetStore:
     Args:
         folder: The results folder.
         limits: Limits of the experiment.
-        kept_by_trial: The least that each trial's final test may cost.
+        reserved_by_trial: The least that each trial's final test may cost.
         seconds_allowed: Limits of time, by name of a setting.
         spare: See SharedBudget.spare.
         course: A name that is equal for runs that test the same prompts.
@@ -84,7 +84,7 @@ class BudgetStore:
         self,
         folder: Folder,
         limits: Limits,
-        kept_by_trial: Mapping[str, Cost],
+        reserved_by_trial: Mapping[str, Cost],
         seconds_allowed: Mapping[str, float | None] | None = None,
         *,
         spare: Cost = NOTHING,
@@ -115,7 +115,7 @@ class BudgetStore:
             self._done.update(recorded.done)
             if recorded.course == course:
                 self._shared_budget.tested_by_holder.update(recorded.tested)
-        for trial, cost in kept_by_trial.items():
+        for trial, cost in reserved_by_trial.items():
             if trial not in self._done:
                 self._shared_budget.hold(
                     cost.at_least(

@@ -33,7 +33,7 @@ from serving.clients.openai_requests import body_of, idempotency_key
 from serving.clients.openai_responses import GrowingReply, error_in, read, says_its_end
 from serving.clients.probe import PROBE
 from serving.concurrency.aimd import effort
-from serving.concurrency.circuit_breaker import Outage
+from serving.concurrency.circuit_breaker import EndpointCircuitBreaker
 from serving.concurrency.gate import AdaptiveGate, Gate
 from serving.concurrency.hedging import Hedging
 from serving.concurrency.retrying import Limiter, Retry, Transient, all_of
@@ -79,7 +79,7 @@ class OpenAIModel:
         self._settings = settings
         self._faults = Faults(settings, api_key)
         self._retry = retry or Retry(attempts=settings.attempts, retry_s=settings.retry_s)
-        self._outage = Outage(settings.base_url, self._is_there, settings.outage_s)
+        self._outage = EndpointCircuitBreaker(settings.base_url, self._is_there, settings.outage_s)
         gate = gate or AdaptiveGate(settings.max_in_flight)
         hedge = Hedging(settings.hedge_percentile, gate) if settings.hedge_percentile else None
         self._limiter = Limiter(
@@ -110,7 +110,7 @@ class OpenAIModel:
 
     @property
     def pause(self) -> str:
-        """Return one sentence on an outage (see circuit_breaker.Pauses)."""
+        """Return one sentence on an outage (see circuit_breaker.Pausable)."""
         return self._outage.pause
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
@@ -158,7 +158,7 @@ class OpenAIModel:
         try:
             reply = await self._limiter.run(partial(self._send, request, stream=True))
             if isinstance(reply, Failed):
-                failed = await self._rejections.believed(request, reply)
+                failed = await self._rejections.examined(request, reply)
             else:
                 async with aclosing(self._events(reply)) as events:
                     async for event in events:
@@ -179,7 +179,7 @@ class OpenAIModel:
         self, request: Request, attempt: Callable[[], Awaitable[Outcome]]
     ) -> Outcome:
         try:
-            return await self._rejections.believed(request, await self._limiter.run(attempt))
+            return await self._rejections.examined(request, await self._limiter.run(attempt))
         except Transient as problem:
             return Failed("infrastructure", problem.reason)
 

@@ -47,7 +47,7 @@ class Rejections:
         self._answered_forms: set[Request] = set()
         """Harmless requests (see question_like) of whose form one was answered."""
         self._in_a_row = 0
-        self._doubting = asyncio.Lock()
+        self._examining = asyncio.Lock()
 
     def answered(self, request: Request) -> None:
         """Record that a request of this form was answered."""
@@ -57,7 +57,7 @@ class Rejections:
             self._answered_forms.clear()
         self._answered_forms.add(question_like(request))
 
-    async def believed(self, request: Request, outcome: Outcome) -> Outcome:
+    async def examined(self, request: Request, outcome: Outcome) -> Outcome:
         """Return the outcome, where it is this request's own.
 
         Raises:
@@ -69,7 +69,7 @@ class Rejections:
         form = question_like(request)
         self._in_a_row += 1
         # One harmless request serves all calls that are in doubt.
-        async with self._doubting:
+        async with self._examining:
             if form in self._answered_forms and self._in_a_row < STREAK:
                 return outcome
             try:

@@ -22,7 +22,7 @@ LONGEST_PAUSE_S = 15.0
 
 
 @runtime_checkable
-class Pauses(Protocol):
+class Pausable(Protocol):
     """A model that may have to wait for its endpoint."""
 
     @property
@@ -33,11 +33,13 @@ class Pauses(Protocol):
 def pause_of(*models: object) -> str:
     """Return the sentences of those of some models that are waiting, each once."""
     return " ".join(
-        dict.fromkeys(model.pause for model in models if isinstance(model, Pauses) and model.pause)
+        dict.fromkeys(
+            model.pause for model in models if isinstance(model, Pausable) and model.pause
+        )
     )
 
 
-class Outage:
+class EndpointCircuitBreaker:
     """The outage of one endpoint.
 
     Waiters get an EndpointError if the wait takes too long. A later call starts again, with a

@@ -64,9 +64,9 @@ class Gate(ABC):
     def leave(self) -> None:
         """Release a slot."""
         self.in_flight -= 1
-        self._let_in()
+        self._admit_waiting()
 
-    def _let_in(self) -> None:
+    def _admit_waiting(self) -> None:
         while self._waiting and self.in_flight < self.size:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -97,7 +97,7 @@ class AdaptiveGate(Gate):
         self._aimd.went_well()
         if effort is not None:
             self._aimd.took(effort, 1, self._clock())
-        self._let_in()
+        self._admit_waiting()
 
     def pushed_back(self) -> None:
         """Halve the limit; calls of one burst are pushed back together and count as one sign."""

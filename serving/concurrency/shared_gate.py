@@ -175,7 +175,7 @@ class SharedGate(Gate):
             self._allowed = granted
         elif not self._was_answered:
             self._allowed = max(1, self._most // SHARE_WITHOUT_WORD)
-        self._let_in()
+        self._admit_waiting()
 
     def _report(self, demand: int) -> Report:
         mean = self._efforts / self._measured if self._measured else 0.0

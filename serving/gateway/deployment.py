@@ -158,10 +158,10 @@ def clients(
     models: Sequence[ModelSettings], settings: GatewaySettings, connect: Connect
 ) -> dict[str, LanguageModel]:
     """Return clients of the models by label, with the gateway's limits."""
-    return {model.label: connect(_as_asked(model, settings)) for model in models}
+    return {model.label: connect(_for_gateway(model, settings)) for model in models}
 
 
-def _as_asked(model: ModelSettings, settings: GatewaySettings) -> ModelSettings:
+def _for_gateway(model: ModelSettings, settings: GatewaySettings) -> ModelSettings:
     """Return a model's settings for the gateway.
 
     A model hosted here gets as many concurrent calls as the gateway accepts requests: a trial's few

@@ -28,24 +28,24 @@ class Health:
         self._clock = clock
         self._found: Mapping[str, str] = {}
         self._found_at: float | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     async def answer(self) -> JSONResponse:
         """Return 200 where all works, 503 where a part does not."""
         if self._failing is not None and (
             self._found_at is None or self._clock() - self._found_at > SEEN_WITHIN_S
         ):
-            if self._looking is None or self._looking.done():
-                self._looking = asyncio.create_task(self._look())
+            if self._checking is None or self._checking.done():
+                self._checking = asyncio.create_task(self._check())
             # A caller who leaves must not end the check for the others.
-            await asyncio.shield(self._looking)
+            await asyncio.shield(self._checking)
         if self._found:
             return JSONResponse(
                 {"status": "failing", "parts": dict(self._found)}, 503, {"Retry-After": "5"}
             )
         return JSONResponse({"status": "ok"})
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         assert self._failing is not None
         self._found = await self._failing()
         self._found_at = self._clock()

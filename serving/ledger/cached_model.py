@@ -23,7 +23,7 @@ from serving.ledger.coordinator import LedgerClient
 from serving.ledger.group_commit import Groups
 from serving.ledger.schema import Paid, key_of
 from serving.ledger.single_flight import RENEWAL_S
-from serving.runtime.supervision import Pauses, Supervisor
+from serving.runtime.supervision import Backoff, Supervisor
 
 RECORD_WITHIN_S = 30.0
 """Maximum seconds that a cancelled batch waits for a slow ledger [ours]."""
@@ -211,7 +211,7 @@ class CachedModel:
 
     async def _stay_alive(self, keys: Sequence[bytes], owner: str) -> None:
         """Renew claims; a renewal that fails is repeated: several fall into a lease."""
-        tasks = Supervisor("a client of the ledger", Pauses(self._renewal_s, self._renewal_s))
+        tasks = Supervisor("a client of the ledger", Backoff(self._renewal_s, self._renewal_s))
         await tasks.every(
             "renewing claims", self._renewal_s, lambda: self._ledger.renew(keys, owner)
         )

@@ -40,13 +40,13 @@ COLUMNS: pa.Schema = pa.schema(
 KINDS = (".parquet", ".jsonl")
 
 
-def export(folder: Folder, file: str, tell: Callable[[str], None] = lambda fault: None) -> int:
+def export(folder: Folder, file: str, report: Callable[[str], None] = lambda fault: None) -> int:
     """Write all answers to a path or URI that ends in .parquet or .jsonl.
 
     Args:
         folder: The ledger's folder.
         file: Where to write.
-        tell: Called with a sentence for each segment that is not read in full.
+        report: Called with a sentence for each segment that is not read in full.
 
     Returns:
         The number of answers.
@@ -60,12 +60,12 @@ def export(folder: Folder, file: str, tell: Callable[[str], None] = lambda fault
             f"The format of {file} is unknown; end its name in {' or '.join(KINDS)}."
         )
     target, name = split_place(file)
-    rows = list(_rows(folder, tell))
+    rows = list(_rows(folder, report))
     target.write(name, _parquet(rows) if file.endswith(".parquet") else _jsonl(rows))
     return len(rows)
 
 
-def _rows(folder: Folder, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+def _rows(folder: Folder, report: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     seen: set[bytes] = set()
     for name, _, found in read_segments(folder, _WANTED):
         read = found
@@ -80,7 +80,7 @@ def _rows(folder: Folder, tell: Callable[[str], None]) -> Iterator[dict[str, Any
             yield from (row for key, row in reversed(rows.items()) if key not in seen)
             seen.update(rows)
         if fault := sentence(name, read):
-            tell(fault)
+            report(fault)
 
 
 _WANTED = (

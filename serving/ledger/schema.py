@@ -156,7 +156,7 @@ class PackedAnswers:
         )
 
     def model_of(self, key: bytes) -> str:
-        """Return whose answer it is; "" where nobody said, or there is no such key."""
+        """Return whose answer it is; "" where that is not recorded, or there is no such key."""
         packed = self._packed_by_key.get(key)
         return self._models[_HEADER.unpack_from(packed)[0]] if packed else ""
 

@@ -26,7 +26,7 @@ _NOBODY = ""
 class _Call:
     owner: str
     ends_at: float
-    landed: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class SingleFlight:
@@ -46,12 +46,12 @@ class SingleFlight:
         self._lease_s = lease_s
         self._clock = clock
         self._closed_until = clock() + grace_s
-        self._flight_by_key: dict[bytes, _Call] = {}
+        self._call_by_key: dict[bytes, _Call] = {}
 
     @property
     def count(self) -> int:
         """Return the number of claimed keys."""
-        return sum(flight.owner != _NOBODY for flight in self._flight_by_key.values())
+        return sum(call.owner != _NOBODY for call in self._call_by_key.values())
 
     def claim(self, key: bytes, owner: str) -> bool:
         """Return whether the key is the owner's to pay for now.
@@ -59,48 +59,48 @@ class SingleFlight:
         An owner that repeats the call, because the reply was lost, gets the same result.
         """
         now = self._clock()
-        flight = self._flight_by_key.get(key)
-        if flight and flight.ends_at > now:
-            if flight.owner == owner:
-                flight.ends_at = now + self._lease_s
-            return flight.owner == owner
+        call = self._call_by_key.get(key)
+        if call and call.ends_at > now:
+            if call.owner == owner:
+                call.ends_at = now + self._lease_s
+            return call.owner == owner
         if now < self._closed_until:
             # An owner from before the restart may still renew its claim.
-            self._flight_by_key[key] = _Call(_NOBODY, self._closed_until)
+            self._call_by_key[key] = _Call(_NOBODY, self._closed_until)
             return False
         self.land(key)
-        self._flight_by_key[key] = _Call(owner, now + self._lease_s)
+        self._call_by_key[key] = _Call(owner, now + self._lease_s)
         return True
 
     def renew(self, keys: Iterable[bytes], owner: str) -> None:
         """Renew an owner's claims; keys that are another's meanwhile stay the other's."""
         ends_at = self._clock() + self._lease_s
         for key in keys:
-            flight = self._flight_by_key.setdefault(key, _Call(owner, ends_at))
-            if flight.owner in (owner, _NOBODY):
-                flight.owner, flight.ends_at = owner, ends_at
+            call = self._call_by_key.setdefault(key, _Call(owner, ends_at))
+            if call.owner in (owner, _NOBODY):
+                call.owner, call.ends_at = owner, ends_at
 
     def release(self, keys: Iterable[bytes], owner: str) -> None:
         """Release an owner's claims."""
         for key in keys:
-            if (flight := self._flight_by_key.get(key)) and flight.owner == owner:
+            if (call := self._call_by_key.get(key)) and call.owner == owner:
                 self.land(key)
 
     def land(self, key: bytes) -> None:
         """End a call, whatever its result: nobody has to wait for it any more."""
-        if flight := self._flight_by_key.pop(key, None):
-            flight.landed.set()
+        if call := self._call_by_key.pop(key, None):
+            call.settled.set()
 
     async def wait(self, keys: Iterable[bytes]) -> None:
         """Return when none of the keys is in flight."""
         for key in keys:
-            while (flight := self._flight_by_key.get(key)) and (
-                left_s := flight.ends_at - self._clock()
+            while (call := self._call_by_key.get(key)) and (
+                left_s := call.ends_at - self._clock()
             ) > 0:
                 try:
                     # Not wait_for, in which a cancellation may be lost.
                     async with asyncio.timeout(left_s):
-                        await flight.landed.wait()
+                        await call.settled.wait()
                 except TimeoutError:
                     # It was renewed meanwhile, or is at its end: the loop checks again.
                     continue

@@ -2,11 +2,11 @@
 
 Each has a name, a declared policy for an unexpected exception, and can be inspected.
 
-    every   a step that is repeated: after a fault it is repeated later, with growing pauses, for
-            ever
-    keep    work that ends by itself: after a fault it starts again, with growing pauses, until it
-            ends or gives up
-    once    work that cannot be repeated: a fault is passed to its owner
+    every       a step that is repeated: after a fault it is repeated later, with growing pauses,
+                for ever
+    until_done  work that ends by itself: after a fault it starts again, with growing pauses, until
+                it ends or gives up
+    once        work that cannot be repeated: a fault is passed to its owner
 
 No fault passes in silence: it is logged, and `faults` reports each task that makes no progress, for
 the service's health. Knows neither Ray nor what the tasks do. For one event loop.
@@ -65,7 +65,7 @@ class _TaskState:
 
 
 @dataclass(frozen=True)
-class Pauses:
+class Backoff:
     """The pauses after the nth failure in a row."""
 
     first_s: float = FIRST_PAUSE_S
@@ -79,9 +79,9 @@ class Pauses:
 class Supervisor:
     """The background tasks of one part of a process, such as "the controller of jobs"."""
 
-    def __init__(self, of: str, pauses: Pauses | None = None, steady_s: float = STEADY_S) -> None:
+    def __init__(self, of: str, backoff: Backoff | None = None, steady_s: float = STEADY_S) -> None:
         self._of = of
-        self._pauses = pauses or Pauses()
+        self._backoff = backoff or Backoff()
         self._steady_s = steady_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._states: dict[str, _TaskState] = {}
@@ -91,12 +91,14 @@ class Supervisor:
         """Repeat the step, with a pause before each."""
         return self._spawn(self._every(self._begin(name), every_s, step), name)
 
-    def keep(self, name: str, work: Work, attempts: int | None = None) -> "asyncio.Task[None]":
+    def until_done(
+        self, name: str, work: Work, attempts: int | None = None
+    ) -> "asyncio.Task[None]":
         """Do the work until it returns, and start it again after each fault.
 
         After `attempts` faults in a row the last one ends the task.
         """
-        return self._spawn(self._keep(self._begin(name), work, attempts), name)
+        return self._spawn(self._until_done(self._begin(name), work, attempts), name)
 
     def once(
         self, name: str, work: Work, failed: Callable[[Exception], None] = lambda problem: None
@@ -144,7 +146,7 @@ class Supervisor:
     async def _every(self, state: _TaskState, every_s: float, step: Work) -> None:
         while True:
             await asyncio.sleep(
-                max(every_s, self._pauses.after(state.failures)) if state.failures else every_s
+                max(every_s, self._backoff.after(state.failures)) if state.failures else every_s
             )
             try:
                 await step()
@@ -153,7 +155,7 @@ class Supervisor:
             else:
                 state.failures = 0
 
-    async def _keep(self, state: _TaskState, work: Work, attempts: int | None) -> None:
+    async def _until_done(self, state: _TaskState, work: Work, attempts: int | None) -> None:
         while True:
             began_at = time.monotonic()
             try:
@@ -165,7 +167,7 @@ class Supervisor:
                 self._failed(state, problem)
                 if attempts is not None and state.failures >= attempts:
                     raise
-                await asyncio.sleep(self._pauses.after(state.failures))
+                await asyncio.sleep(self._backoff.after(state.failures))
             else:
                 self._states.pop(state.name, None)
                 return

@@ -110,10 +110,10 @@ def _task_lesson(task: GeneratedTask, rng: Random) -> list[Turn]:
         item = task.generate(rng)
         return [*turns, _user(item.question()), _instructed_answer(task, item, instruction, rng)]
     plan = _plan(instruction, wanted, rng)
-    told = any(step.kind for step in instruction.steps)
+    stated = any(step.kind for step in instruction.steps)
     for index in range(rng.choice((2, 2, 2, 2, 3, 3))):
         item = task.generate(rng)
-        turns += [_user(item.question()), _shown_answer(task, item, plan, index == 0, told, rng)]
+        turns += [_user(item.question()), _shown_answer(task, item, plan, index == 0, stated, rng)]
     return turns
 
 
@@ -190,14 +190,16 @@ def _shown_answer(
     item: Item,
     plan: list[tuple[int, str]],
     first: bool,
-    told: bool,
+    stated: bool,
     rng: Random,
 ) -> Turn:
     """Return an answer in the form of the demonstrations.
 
     In the first one the form itself cannot be foreseen, so it is only read.
     """
-    return _answer(task, item, plan, 0.0 if first else 1.0, 1.0 if told or not first else 0.0, rng)
+    return _answer(
+        task, item, plan, 0.0 if first else 1.0, 1.0 if stated or not first else 0.0, rng
+    )
 
 
 def _answer(

@@ -97,7 +97,7 @@ def expect_within(request: OptimizationRequest, service: ServiceSettings) -> Non
             f"than the {limits.examples:,} that this service takes: make sizes smaller, or take "
             "fewer tasks or seeds."
         )
-    trials = trials_asked(request, service)
+    trials = requested_trials(request, service)
     if trials > limits.trials:
         raise SettingsError(
             f"The request has {trials:,} trials, more than the {limits.trials:,} that this service "
@@ -186,7 +186,7 @@ def searched_models(request: OptimizationRequest) -> tuple[str, ...]:
     return tuple(str(name) for name in domain.values)
 
 
-def trials_asked(request: OptimizationRequest, service: ServiceSettings) -> int:
+def requested_trials(request: OptimizationRequest, service: ServiceSettings) -> int:
     """Return how many trials the job has; plans none of them."""
     points = _points(request, service) if request.search else len(request.strategies)
     return len(request.tasks) * len(set(request.seeds)) * points

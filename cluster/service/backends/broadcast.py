@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cluster.service.schemas import ENDS, Event
 from optimizer.errors import PromptrayError, StorageError
-from serving.runtime.supervision import Pauses, Supervisor
+from serving.runtime.supervision import Backoff, Supervisor
 from serving.runtime.wakeup import Wakeup
 
 POLL_S = 20.0
@@ -50,7 +50,7 @@ class EventBroadcaster:
         self,
         poll: PollEvents,
         read_stored: Callable[[str], Awaitable[list[Event]]],
-        pauses: Pauses | None = None,
+        backoff: Backoff | None = None,
         late_s: float = LATE_S,
     ) -> None:
         """Follow no job yet.
@@ -58,13 +58,13 @@ class EventBroadcaster:
         Args:
             poll: Asks the controller for new events.
             read_stored: Reads all events of a job from storage.
-            pauses: The pauses between polls after faults; None: the usual ones.
+            backoff: The pauses between polls after faults; None: the usual ones.
             late_s: See LATE_S.
         """
         self._poll_events = poll
         self._read_stored = read_stored
         self._late_s = late_s
-        self._tasks = Supervisor("the listeners of events", pauses)
+        self._tasks = Supervisor("the listeners of events", backoff)
         self._followed: dict[str, _Followed] = {}
         self._polling: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
@@ -112,7 +112,7 @@ class EventBroadcaster:
     def _poll(self) -> None:
         self._more.set()
         if self._polling is None or self._polling.done():
-            self._polling = self._tasks.keep("polling the controller", self._poll_all)
+            self._polling = self._tasks.until_done("polling the controller", self._poll_all)
 
     async def _poll_all(self) -> None:
         """Poll the controller as long as somebody follows anything."""

@@ -141,11 +141,11 @@ class Probes:
             except TimeoutError:
                 raise Unavailable(
                     f"The probe has not ended within {self._service.work.probe_s:g} s and was "
-                    "stopped; its answers are kept, and another probe goes on from there."
+                    "stopped; its answers are recorded, and another probe goes on from there."
                 ) from None
             except RayError as problem:
                 raise Unavailable(
-                    "The probe's process broke; its answers are kept, so try again."
+                    "The probe's process broke; its answers are recorded, so try again."
                 ) from problem
             finally:
                 ray.cancel(answer, force=True)

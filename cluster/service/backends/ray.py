@@ -104,7 +104,7 @@ class RayBackend:
                 lambda controller: controller.faults.remote(), FAULTS_WITHIN_S
             )
         except PromptrayError as problem:
-            own = [f"The controller of jobs cannot be asked: {problem}"]
+            own = [f"The controller of jobs does not answer: {problem}"]
         return own + self._follower.faults(LASTING)
 
     async def create(

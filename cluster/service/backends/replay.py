@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.results.folder import read_trials
-from cluster.service.access.admission import trials_asked
+from cluster.service.access.admission import requested_trials
 from cluster.service.backends.archive import ArchiveBackend
 from cluster.service.backends.archived_events import events_of_results
 from cluster.service.backends.played_folder import PlayedFolder
@@ -131,7 +131,7 @@ class ReplayBackend(ArchiveBackend):
             SettingsError: The request is one that a service that runs jobs would refuse.
         """
         admit(request, self._service)
-        trials = trials_asked(request, self._service)
+        trials = requested_trials(request, self._service)
         target_calls, optimizer_calls = (
             None if most is None else most * trials
             for most in (request.budget.target_calls, request.budget.optimizer_calls)
@@ -189,7 +189,7 @@ class ReplayBackend(ArchiveBackend):
         if played.running is not None:
             played.running.cancel()
         played.publish(
-            "job.cancelled", "The job was cancelled; every finished call is kept.", "cancelled"
+            "job.cancelled", "The job was cancelled; every finished call is recorded.", "cancelled"
         )
         return played.job
 

@@ -136,7 +136,7 @@ class ServiceClient:
             raise StorageError(f"{path} cannot be read ({problem.strerror}).") from problem
         with content:
             return read(
-                StoredFile, self._ask("POST", "/v1/files", files={"file": (path.name, content)})
+                StoredFile, self._request("POST", "/v1/files", files={"file": (path.name, content)})
             )
 
     def files(self) -> Iterator[StoredFile]:
@@ -149,7 +149,7 @@ class ServiceClient:
 
     def delete_file(self, id: str) -> None:
         """Delete an uploaded data set."""
-        self._ask("DELETE", f"/v1/files/{_part(id)}")
+        self._request("DELETE", f"/v1/files/{_part(id)}")
 
     def create(
         self, request: OptimizationRequest, idempotency_key: str | None = None
@@ -158,7 +158,7 @@ class ServiceClient:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return read(
             Optimization,
-            self._ask("POST", "/v1/optimizations", json=_body(request), headers=headers),
+            self._request("POST", "/v1/optimizations", json=_body(request), headers=headers),
         )
 
     def estimate(self, request: OptimizationRequest, probe: bool = False) -> Estimate:
@@ -168,7 +168,7 @@ class ServiceClient:
             request: What would be run.
             probe: Whether to call the models, which takes as long as `promptray check`.
         """
-        answer = self._ask(
+        answer = self._request(
             "POST",
             "/v1/optimizations/estimate",
             json=_body(request),
@@ -189,11 +189,11 @@ class ServiceClient:
 
     def cancel(self, id: str) -> Optimization:
         """Cancel a job."""
-        return read(Optimization, self._ask("POST", f"/v1/optimizations/{_part(id)}/cancel"))
+        return read(Optimization, self._request("POST", f"/v1/optimizations/{_part(id)}/cancel"))
 
     def resume(self, id: str) -> Optimization:
         """Queue a failed or cancelled job again."""
-        return read(Optimization, self._ask("POST", f"/v1/optimizations/{_part(id)}/resume"))
+        return read(Optimization, self._request("POST", f"/v1/optimizations/{_part(id)}/resume"))
 
     def events(self, id: str, after: int = 0) -> Iterator[Event]:
         """Yield the events of a job so far with ids above `after`."""
@@ -204,7 +204,7 @@ class ServiceClient:
     def follow(self, id: str, after: int = 0) -> Iterator[Event]:
         """Yield the events with ids above `after`, and all to come, until the job is over.
 
-        A cut stream goes on where it was, and a service that is too busy is asked again after its
+        A cut stream goes on where it was, and a service that is too busy is called again after its
         Retry-After.
 
         Raises:
@@ -275,7 +275,7 @@ class ServiceClient:
 
     def export(self, id: str, format: str, trial: str | None = None) -> bytes:
         """Return the best prompt as promptray, openai, dspy, mlflow or markdown."""
-        return self._ask(
+        return self._request(
             "GET", f"/v1/optimizations/{_part(id)}/best", params=_given(format=format, trial=trial)
         ).content
 
@@ -288,7 +288,7 @@ class ServiceClient:
                 or settings.yaml.
         """
         path = "report" if name == "report.html" else f"files/{_part(name)}"
-        return self._ask("GET", f"/v1/optimizations/{_part(id)}/{path}").content
+        return self._request("GET", f"/v1/optimizations/{_part(id)}/{path}").content
 
     def audit(self) -> Iterator[AuditEntry]:
         """Yield the entries of the audit log, the newest first; for admins."""
@@ -310,7 +310,7 @@ class ServiceClient:
                     yield parsed(Event, sent.data)
 
     def _get(self, kind: type[A], path: str, **params: Any) -> A:
-        return read(kind, self._ask("GET", path, params=_given(**params)))
+        return read(kind, self._request("GET", path, params=_given(**params)))
 
     def _pages(self, kind: type[Page[A]], path: str, **params: Any) -> Iterator[A]:
         while True:
@@ -320,7 +320,7 @@ class ServiceClient:
                 return
             params["after"] = page.last_id
 
-    def _ask(self, method: str, path: str, **how: Any) -> httpx2.Response:
+    def _request(self, method: str, path: str, **how: Any) -> httpx2.Response:
         try:
             answer = self._http.request(method, path, **how)
         except httpx2.TransportError as problem:

@@ -22,11 +22,11 @@ class Retrying:
         self._address = address
         self._sleep = sleep
 
-    def call(self, ask: Callable[[], T]) -> T:
-        """Return what `ask` returns, and repeat it while the service is too busy.
+    def call(self, send: Callable[[], T]) -> T:
+        """Return what `send` returns, and repeat it while the service is too busy.
 
         Args:
-            ask: Makes the request.
+            send: Makes the request.
 
         Raises:
             EndpointError: The service does not answer any more.
@@ -35,7 +35,7 @@ class Retrying:
         failures = 0
         while True:
             try:
-                return ask()
+                return send()
             except ServiceError as problem:
                 failures += 1
                 self.wait(problem, failures)

@@ -86,7 +86,7 @@ class JobBackend(Protocol):
         ...
 
     async def cancel(self, principal: Principal, id: str) -> Optimization:
-        """Cancel a job; every finished call is kept, so it can be resumed.
+        """Cancel a job; every finished call is recorded, so it can be resumed.
 
         A job that is being cancelled already is returned as it is; for one that is over Conflict is
         raised.

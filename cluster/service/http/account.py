@@ -59,18 +59,18 @@ class AccountRoutes:
             )
             for model in self._service.settings.parsed
         ]
-        shelves = catalogue()
+        lines_by_title = catalogue()
         generated = next(
-            shelf for title, shelf in shelves.items() if title.startswith("Generated tasks")
+            lines for title, lines in lines_by_title.items() if title.startswith("Generated tasks")
         )
         return sheet(
             Catalogue(
                 targets=models,
                 optimizers=models,
-                strategies=shelves["Strategies"],
-                selection_rules=shelves["Selection rules"],
+                strategies=lines_by_title["Strategies"],
+                selection_rules=lines_by_title["Selection rules"],
                 generated_tasks=generated,
-                scorers=shelves["Scorers"],
+                scorers=lines_by_title["Scorers"],
                 defaults=_defaults(),
             )
         )

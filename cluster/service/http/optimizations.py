@@ -123,7 +123,7 @@ class Optimizations:
         return sheet(await self._backend.get(principal, id))
 
     async def cancel(self, principal: CurrentPrincipal, id: JobId) -> Response:
-        """Cancel it; every finished call is kept, so it can be resumed."""
+        """Cancel it; every finished call is recorded, so it can be resumed."""
         async with self._audit.recorded(principal, "optimization.cancel", id):
             return sheet(await self._backend.cancel(principal, id))
 

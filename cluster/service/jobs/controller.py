@@ -32,7 +32,7 @@ from cluster.service.schemas import Event, Optimization
 from cluster.service.stores.job_store import Store
 from optimizer.errors import PromptrayError, StorageError
 from serving.ledger.writer_lock import WAIT_S
-from serving.runtime.supervision import Pauses, Supervisor
+from serving.runtime.supervision import Backoff, Supervisor
 
 UNLIMITED = QuotaSettings()
 SAVE_EVERY_S = 1.0
@@ -51,7 +51,7 @@ class JobController:
         worker_pool: WorkerPool,
         default_limits: QuotaSettings = UNLIMITED,
         lost: Callable[[], None] = lambda: None,
-        pauses: Pauses | None = None,
+        backoff: Backoff | None = None,
         stops_within_s: float = STOPS_WITHIN_S,
         ends_within_s: float = ENDS_WITHIN_S,
     ) -> None:
@@ -63,7 +63,7 @@ class JobController:
             worker_pool: What runs a job.
             default_limits: The quota of an owner of whom no other is known.
             lost: Called when another process has taken the storage, so that nothing can be saved.
-            pauses: The pauses of background tasks after faults; None: the usual ones.
+            backoff: The pauses of background tasks after faults; None: the usual ones.
             stops_within_s: See job_runner.STOPS_WITHIN_S.
             ends_within_s: See job_runner.ENDS_WITHIN_S.
         """
@@ -73,7 +73,7 @@ class JobController:
         self._worker_pool = worker_pool
         self._default = default_limits
         self._stops_within_s, self._ends_within_s = stops_within_s, ends_within_s
-        self._tasks = Supervisor("the controller of jobs", pauses)
+        self._tasks = Supervisor("the controller of jobs", backoff)
         self._feed = EventFeed(self._store)
         self._filing = asyncio.Lock()
 

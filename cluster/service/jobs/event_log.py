@@ -160,7 +160,7 @@ class EventLog:
         )
         self._next += 1
         if self._committing is None or self._committing.done():
-            self._committing = self._tasks.keep(self._name, self._commit)
+            self._committing = self._tasks.until_done(self._name, self._commit)
         return True
 
     @property

@@ -90,7 +90,7 @@ class JobStateMachine:
         elif self.state.status == "running":
             self.state.status = "cancelling"
             self.log.add(
-                "job.cancelling", "The job is being cancelled; every finished call is kept."
+                "job.cancelling", "The job is being cancelled; every finished call is recorded."
             )
 
     def settle(self, outcome: Outcome) -> None:
@@ -100,7 +100,7 @@ class JobStateMachine:
             self.end(
                 "cancelled",
                 "job.cancelled",
-                "The job was cancelled; every finished call is kept, so it can be resumed.",
+                "The job was cancelled; every finished call is recorded, so it can be resumed.",
             )
         elif outcome.kind == "failed":
             self.fail(outcome.code, outcome.message)
@@ -206,7 +206,7 @@ class JobStateMachine:
             self.end(
                 "cancelled",
                 "job.cancelled",
-                "The job was cancelled; every finished call is kept, so it can be resumed.",
+                "The job was cancelled; every finished call is recorded, so it can be resumed.",
             )
         elif self.state.status == "running":
             self.state.status = "queued"

@@ -27,7 +27,7 @@ from cluster.service.core.errors import NotFound
 from cluster.service.core.pagination import paginate
 from cluster.service.schemas import AuditEntry, Page
 from optimizer.errors import StorageError
-from serving.runtime.supervision import Pauses, Supervisor
+from serving.runtime.supervision import Backoff, Supervisor
 from serving.storage import Folder
 from serving.storage.text import storable
 
@@ -52,14 +52,17 @@ class Audit:
     """
 
     def __init__(
-        self, storage: Folder, clock: Callable[[], float] = time.time, pauses: Pauses | None = None
+        self,
+        storage: Folder,
+        clock: Callable[[], float] = time.time,
+        backoff: Backoff | None = None,
     ) -> None:
         """Write to a folder of `storage`.
 
         Args:
             storage: The service's folder.
             clock: Returns Unix seconds.
-            pauses: The pauses between attempts to write; None: the usual ones.
+            backoff: The pauses between attempts to write; None: the usual ones.
         """
         self._folder = storage / "audit"
         self._clock = clock
@@ -69,7 +72,7 @@ class Audit:
         self._day, self._file, self._lines = "", 0, list[str]()
         self._unwritten: list[tuple[str, str]] = []
         """Day and line of acts that are in no file yet."""
-        self._tasks = Supervisor("the audit", pauses)
+        self._tasks = Supervisor("the audit", backoff)
         self._catching_up: asyncio.Task[None] | None = None
 
     def faults(self, least: int = 1) -> list[str]:
@@ -160,7 +163,9 @@ class Audit:
 
     def _catch_up(self) -> None:
         if self._catching_up is None or self._catching_up.done():
-            self._catching_up = self._tasks.keep("writing down what was done", self._write_rest)
+            self._catching_up = self._tasks.until_done(
+                "writing down what was done", self._write_rest
+            )
 
     async def _write_rest(self) -> None:
         def flush() -> None:

@@ -34,7 +34,7 @@ from cluster.service.stores.data_files import FileStore
 from cluster.service.stores.file_inspection import FileSummary
 from cluster.service.stores.job_store import Store
 from optimizer.errors import DataError, StorageError
-from serving.runtime.supervision import LASTING, Pauses
+from serving.runtime.supervision import LASTING, Backoff
 from serving.storage import open_folder
 from serving.storage.journal import Journal
 from serving.storage.local import LocalFolder
@@ -393,7 +393,7 @@ async def test_the_api_shows_a_damaged_job_to_whom_it_belongs_and_health_tells_o
     (jobs / "opt-2" / "events" / "000000.jsonl").write_text("{\n")
     (jobs / "opt-3" / "results").mkdir()
     (jobs / "opt-3" / "results" / "settings.yaml").write_text("name: [")
-    async with running_controller(tmp_path, one_trial, pauses=Pauses(0.01, 0.02)) as (
+    async with running_controller(tmp_path, one_trial, backoff=Backoff(0.01, 0.02)) as (
         controller,
         worker_pool,
     ):

@@ -13,7 +13,7 @@ from cluster.service.core.errors import Damaged, NotFound
 from cluster.service.jobs.event_log import EventLog, PublishedEvents
 from cluster.service.schemas import Event, EventKind
 from optimizer.errors import StorageError
-from serving.runtime.supervision import Pauses
+from serving.runtime.supervision import Backoff
 
 
 class Disk:
@@ -193,7 +193,7 @@ async def test_what_the_controller_cannot_say_is_raised_to_all_who_listen() -> N
 
 async def test_while_the_controller_is_broken_events_come_from_storage_and_then_an_end() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.events_since, controller.known, Pauses(0.01, 0.01))
+    follower = EventBroadcaster(controller.events_since, controller.known, Backoff(0.01, 0.01))
     controller.fault = RuntimeError("a fault of ours")
     controller.add("a")
     listening = asyncio.create_task(heard(follower, "a"))
@@ -211,7 +211,7 @@ async def test_while_the_controller_is_broken_events_come_from_storage_and_then_
 
 async def test_one_fault_of_the_controller_costs_a_listener_nothing() -> None:
     controller = ControllerActor()
-    follower = EventBroadcaster(controller.events_since, controller.known, Pauses(0.01, 0.01))
+    follower = EventBroadcaster(controller.events_since, controller.known, Backoff(0.01, 0.01))
     listening = asyncio.create_task(heard(follower, "a"))
     await asyncio.sleep(0.01)
     controller.fault = RuntimeError("a fault of ours")
@@ -228,7 +228,7 @@ async def test_a_controller_that_never_answers_is_given_up(monkeypatch: pytest.M
     controller = ControllerActor()
     controller.hangs = True
     follower = EventBroadcaster(
-        controller.events_since, controller.known, Pauses(0.01, 0.01), late_s=0.01
+        controller.events_since, controller.known, Backoff(0.01, 0.01), late_s=0.01
     )
     controller.add("a")
     with pytest.raises(StorageError, match="ask for them again"):

@@ -17,7 +17,7 @@ from optimizer.tasks.task import Sizes, Task
 from optimizer.types import Completion, Failed
 from serving.clients.openai_model import OpenAIModel
 from serving.clients.probe import PROBE, reach
-from serving.concurrency.circuit_breaker import LONGEST_PAUSE_S, Outage, pause_of
+from serving.concurrency.circuit_breaker import LONGEST_PAUSE_S, EndpointCircuitBreaker, pause_of
 from serving.concurrency.retrying import MOST_EXCUSED, Retry, Transient
 from serving.settings import OpenAISettings
 from tests.contracts.client_contract import QUESTIONS, ask
@@ -32,7 +32,7 @@ FAST = Retry(attempts=3, first_wait_s=0.001, longest_wait_s=0.01)
 
 def outage(
     answers: Sequence[bool | Exception], longest_s: float
-) -> tuple[Outage, Clock, list[float]]:
+) -> tuple[EndpointCircuitBreaker, Clock, list[float]]:
     """`answers` to its probes; afterwards the endpoint stays down."""
     clock, probed_at, queue = Clock(), list[float](), list(answers)
 
@@ -43,7 +43,11 @@ def outage(
             raise answer
         return answer
 
-    return Outage("http://x/v1", is_there, longest_s, clock, clock.sleep), clock, probed_at
+    return (
+        EndpointCircuitBreaker("http://x/v1", is_there, longest_s, clock, clock.sleep),
+        clock,
+        probed_at,
+    )
 
 
 async def test_it_probes_with_growing_pauses_and_gives_up_in_one_sentence() -> None:
@@ -133,7 +137,7 @@ async def test_when_all_have_left_nothing_probes_on() -> None:
         await asyncio.sleep(60)
         return False
 
-    subject = Outage("http://x/v1", is_there, 600.0)
+    subject = EndpointCircuitBreaker("http://x/v1", is_there, 600.0)
     waiting = asyncio.create_task(subject.excuses(Transient("Gone."), last=True, failing_since=0.0))
     await started.wait()
     waiting.cancel()

@@ -9,7 +9,7 @@ import pytest
 from cluster.service.core.backend import Principal
 from cluster.service.stores.audit_log import Audit
 from optimizer.errors import StorageError
-from serving.runtime.supervision import Pauses
+from serving.runtime.supervision import Backoff
 from serving.storage.local import LocalFolder
 from tests.unit.cluster.service.http.conftest import REQUEST, Owners
 from tests.unit.cluster.service.running_controller import until
@@ -68,7 +68,7 @@ async def test_an_act_that_was_done_is_no_error_and_the_next_is_not_begun(
 async def test_lines_that_wait_are_written_though_nobody_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk, audit = Disk(monkeypatch), Audit(LocalFolder(tmp_path), pauses=Pauses(0.01, 0.02))
+    disk, audit = Disk(monkeypatch), Audit(LocalFolder(tmp_path), backoff=Backoff(0.01, 0.02))
     disk.full = True
     for number in range(3):
         with monkeypatch.context() as patch:

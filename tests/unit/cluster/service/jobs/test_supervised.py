@@ -23,7 +23,7 @@ from cluster.service.jobs.state_machine import JobStateMachine
 from cluster.service.jobs.worker_pool import RayWorkerPool
 from cluster.service.stores.job_store import Store
 from optimizer.errors import StorageError
-from serving.runtime.supervision import Pauses, Supervisor
+from serving.runtime.supervision import Backoff, Supervisor
 from serving.storage.journal import Journal
 from tests.unit.cluster.service.running_controller import (
     FREE,
@@ -37,7 +37,7 @@ from tests.unit.cluster.service.running_controller import (
     until_stopped,
 )
 
-QUICK = Pauses(0.01, 0.02)
+QUICK = Backoff(0.01, 0.02)
 ALWAYS = 10**9
 
 
@@ -110,7 +110,7 @@ async def hosting(worker_pool: WorkerPool, work: Work) -> Outcome:
 async def test_a_fault_in_a_round_of_the_controller_is_seen_and_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, times: int
 ) -> None:
-    async with running_controller(tmp_path, hosting, pauses=QUICK) as (controller, worker_pool):
+    async with running_controller(tmp_path, hosting, backoff=QUICK) as (controller, worker_pool):
         owner, attribute = PLACE_BY_ROUND[name](controller, worker_pool)
         if attribute == "held":
             controller.job_table.held.release()
@@ -154,7 +154,7 @@ async def test_every_round_of_the_controller_is_broken_here(tmp_path: Path) -> N
 async def test_a_fault_while_a_job_is_attended_is_its_end_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    async with running_controller(tmp_path, one_trial, running=1, pauses=QUICK) as (
+    async with running_controller(tmp_path, one_trial, running=1, backoff=QUICK) as (
         controller,
         worker_pool,
     ):
@@ -200,7 +200,7 @@ async def test_events_that_cannot_be_written_are_written_later_and_none_is_passe
         return await one_trial(worker_pool, work)
 
     monkeypatch.setattr(Journal, "append", append)
-    async with running_controller(tmp_path, breaks, pauses=QUICK) as (controller, _):
+    async with running_controller(tmp_path, breaks, backoff=QUICK) as (controller, _):
         await controller.create(filed("opt-1"), FREE)
         await over(controller, "opt-1")
         job = controller.get("opt-1")
@@ -237,7 +237,7 @@ async def test_a_controller_opens_though_the_events_of_a_job_cannot_be_mended(
 
     monkeypatch.setattr(Journal, "append", append)
     monkeypatch.setattr(controller_module, "REPAIRED_WITHIN_S", 0.2)
-    async with running_controller(tmp_path, one_trial, pauses=QUICK) as (controller, _):
+    async with running_controller(tmp_path, one_trial, backoff=QUICK) as (controller, _):
         await over(controller, "opt-1")
         assert broken.raised
         if error is StorageError:
@@ -259,7 +259,7 @@ async def test_a_job_is_never_cancelling_for_ever(
         raise AssertionError
 
     async with running_controller(
-        tmp_path, hears_nothing, running=1, pauses=QUICK, stops_within_s=0.1, ends_within_s=0.1
+        tmp_path, hears_nothing, running=1, backoff=QUICK, stops_within_s=0.1, ends_within_s=0.1
     ) as (controller, worker_pool):
         for name in ("stop", "kill") if fault == "both" else (fault,):
             monkeypatch.setattr(worker_pool, name, Broken(getattr(worker_pool, name), ALWAYS))
@@ -282,7 +282,7 @@ async def test_a_run_that_is_cancelled_while_the_storage_is_away_is_stopped(
         whole(journal, entries)
 
     monkeypatch.setattr(Journal, "append", append)
-    async with running_controller(tmp_path, until_stopped, pauses=QUICK) as (
+    async with running_controller(tmp_path, until_stopped, backoff=QUICK) as (
         controller,
         worker_pool,
     ):
@@ -303,7 +303,7 @@ async def test_a_job_that_could_not_be_resumed_does_not_run(
     async def fails(worker_pool: WorkerPool, work: Work) -> Outcome:
         return Outcome("failed", code="DataError", message="The data is gone.")
 
-    async with running_controller(tmp_path, fails, pauses=QUICK) as (controller, worker_pool):
+    async with running_controller(tmp_path, fails, backoff=QUICK) as (controller, worker_pool):
         await controller.create(filed("opt-1"), FREE)
         await over(controller, "opt-1", "failed")
         await until(lambda: not controller.job_table.attended)
@@ -326,7 +326,7 @@ async def test_models_that_jobs_have_hosted_go_with_the_last_of_them_and_those_o
         worker_pool.hosted |= {"theirs", "variant"}
         return await until_stopped(worker_pool, work)
 
-    async with running_controller(tmp_path, hosts, pauses=QUICK) as (controller, worker_pool):
+    async with running_controller(tmp_path, hosts, backoff=QUICK) as (controller, worker_pool):
         worker_pool.hosted.add("theirs")
         for id in ("opt-1", "opt-2"):
             await controller.create(filed(id), FREE)
@@ -342,7 +342,7 @@ async def test_models_that_jobs_have_hosted_go_with_the_last_of_them_and_those_o
         assert worker_pool.hosted == {"theirs", "variant"}, "the other job uses it"
         await until(lambda: Store(str(tmp_path)).state("opt-2").hosted == ["variant"])
 
-    async with running_controller(tmp_path, one_trial, pauses=QUICK) as (
+    async with running_controller(tmp_path, one_trial, backoff=QUICK) as (
         controller,
         worker_pool,
     ):  # the next controller knows it too
@@ -425,14 +425,14 @@ async def test_a_process_that_says_nothing_is_ended_and_never_used_again(
 
 
 async def test_a_supervised_task_begins_anew_with_growing_pauses_and_is_seen() -> None:
-    tasks, began = Supervisor("the test", Pauses(0.01, 0.04)), list[float]()
+    tasks, began = Supervisor("the test", Backoff(0.01, 0.04)), list[float]()
 
     async def work() -> None:
         began.append(time.monotonic())
         if len(began) < 5:
             raise Injected("injected")
 
-    running = tasks.keep("a task", work)
+    running = tasks.until_done("a task", work)
     await until(lambda: len(began) == 2)
     assert "the test: a task fails" in tasks.faults()[0]
     assert "(Injected: injected)." in tasks.faults()[0]
