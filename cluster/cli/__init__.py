@@ -21,6 +21,7 @@ from cluster.cli.service import up
 from cluster.cli.service_jobs import jobs as service_jobs
 from cluster.cli.showing import show
 from cluster.cli.streams import open_streams
+from cluster.entry.faults import Faults
 from cluster.experiment.signals import INTERRUPTED, exit_code, take_sigterm
 from optimizer.errors import PromptrayError, UserError
 
@@ -44,6 +45,8 @@ def main() -> None:
     take_sigterm()
     try:
         app()
+    except Faults as faults:
+        end(f"{len(faults.sentences)} things must be mended:", 2, faults.sentences)
     except PromptrayError as problem:
         end(str(problem), 2 if isinstance(problem, UserError) else 1)
     except KeyboardInterrupt:

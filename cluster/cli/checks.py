@@ -7,8 +7,7 @@ import typer
 from cluster.cli import options
 from cluster.cli.console import OUT, say, steady
 from cluster.cli.experiments import introduce
-from cluster.config.experiment import ExperimentSettings
-from cluster.config.overrides import overrides
+from cluster.entry.reading import read_experiment
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, prepare
 
 NONE_CAN_PAY = 3
@@ -17,20 +16,10 @@ NOT_KNOWN = 4
 """Exit code where no task has measurable headroom, and that of some task is not known."""
 
 
+@options.with_shared_options
 def check(
     file: options.File,
-    task: options.Tasks = None,
-    target: options.Target = None,
-    optimizer: options.Optimizer = None,
-    strategy: options.Strategies = None,
-    selection: options.Selection = None,
-    seed: options.Seeds = None,
-    scorer: options.Scorer = None,
-    seed_instruction: options.SeedInstruction = None,
-    sizes: options.Splits = None,
-    target_calls: options.TargetCalls = None,
-    optimizer_calls: options.OptimizerCalls = None,
-    concurrency: options.Concurrency = None,
+    shared: options.SharedOptions,
     out: options.Out = None,
     repeats: Annotated[
         int, typer.Option(min=2, max=20, help="Runs of the baseline, for the noise.")
@@ -41,24 +30,9 @@ def check(
     Exit code 3: no task has measurable headroom; 4: none has, and that of some task is not known,
     as its answers may have been parsed wrongly.
     """
-    given = overrides(
-        file,
-        tasks=task,
-        target=target,
-        optimizer=optimizer,
-        strategies=strategy,
-        selection=selection,
-        seeds=seed,
-        scorer=scorer,
-        seed_instruction=seed_instruction,
-        sizes=sizes,
-        target_calls=target_calls,
-        optimizer_calls=optimizer_calls,
-        concurrency=concurrency,
-        out=out,
-    )
+    settings = read_experiment(file, shared.of_experiment(out=out))
     with steady():
-        code = _check(prepare(ExperimentSettings.read(file, given), repeated=True), repeats)
+        code = _check(prepare(settings, repeated=True), repeats)
     if code:
         raise typer.Exit(code)
 

@@ -89,7 +89,9 @@ def say(text: str, style: str = "") -> None:
     OUT.print(Text(text, style), soft_wrap=True)
 
 
-def end(sentence: str, code: int) -> NoReturn:
-    """Print the last sentence of a command that failed, and exit."""
+def end(sentence: str, code: int, more: Iterable[str] = ()) -> NoReturn:
+    """Print the last sentence of a command that failed, and exit; `more`: a list below it."""
     ERR.print(Text(shortened(sentence, LONGEST_SENTENCE)), soft_wrap=True)
+    for one in more:
+        ERR.print(Text(f"- {shortened(one, LONGEST_SENTENCE)}"), soft_wrap=True)
     raise SystemExit(code)

@@ -14,7 +14,8 @@ from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
 from cluster.config.endpoints import address_lines
 from cluster.config.experiment import ExperimentSettings
-from cluster.config.overrides import as_model, overrides
+from cluster.config.overrides import as_model
+from cluster.entry.reading import read_experiment
 from cluster.experiment.prepare import Experiment, models_of, prepare, settings_place
 from cluster.experiment.signals import exit_code
 from cluster.headroom.cost_estimate import cost_of_calls, estimated
@@ -27,44 +28,15 @@ if TYPE_CHECKING:
     from cluster.trial.result import TrialResult
 
 
-def run(
-    file: options.File,
-    task: options.Tasks = None,
-    target: options.Target = None,
-    optimizer: options.Optimizer = None,
-    strategy: options.Strategies = None,
-    selection: options.Selection = None,
-    seed: options.Seeds = None,
-    scorer: options.Scorer = None,
-    seed_instruction: options.SeedInstruction = None,
-    sizes: options.Splits = None,
-    target_calls: options.TargetCalls = None,
-    optimizer_calls: options.OptimizerCalls = None,
-    concurrency: options.Concurrency = None,
-    out: options.Out = None,
-) -> None:
+@options.with_shared_options
+def run(file: options.File, shared: options.SharedOptions, out: options.Out = None) -> None:
     """Run an experiment: every task with every strategy and every seed.
 
-    Options override FILE.
+    FILE may be your data: then options say the rest, and nothing needs a settings file. Options
+    override a settings FILE.
     """
-    given = overrides(
-        file,
-        tasks=task,
-        target=target,
-        optimizer=optimizer,
-        strategies=strategy,
-        selection=selection,
-        seeds=seed,
-        scorer=scorer,
-        seed_instruction=seed_instruction,
-        sizes=sizes,
-        target_calls=target_calls,
-        optimizer_calls=optimizer_calls,
-        concurrency=concurrency,
-        out=out,
-    )
     with steady():
-        _begin(ExperimentSettings.read(file, given))
+        _begin(read_experiment(file, shared.of_experiment(out=out)))
 
 
 def resume(

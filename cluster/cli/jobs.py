@@ -15,8 +15,7 @@ from rich.text import Text
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say
 from cluster.config.endpoints import address_lines
-from cluster.config.experiment import ExperimentSettings
-from cluster.config.overrides import overrides
+from cluster.entry.reading import read_experiment
 from cluster.experiment.prepare import models_of
 from cluster.experiment.signals import exit_code
 from cluster.submission.runtime_env import read_runtime_env
@@ -41,21 +40,11 @@ Name = Annotated[str, typer.Argument(help="The experiment's name, as `promptray 
 POLL_S = 0.5
 
 
+@options.with_shared_options
 def submit(
     file: options.File,
+    shared: options.SharedOptions,
     address: Address = None,
-    task: options.Tasks = None,
-    target: options.Target = None,
-    optimizer: options.Optimizer = None,
-    strategy: options.Strategies = None,
-    selection: options.Selection = None,
-    seed: options.Seeds = None,
-    scorer: options.Scorer = None,
-    seed_instruction: options.SeedInstruction = None,
-    sizes: options.Splits = None,
-    target_calls: options.TargetCalls = None,
-    optimizer_calls: options.OptimizerCalls = None,
-    concurrency: options.Concurrency = None,
     out: options.OutOnCluster = None,
     name: Annotated[
         str | None, typer.Option(help="Another name for the experiment, and so another job.")
@@ -70,26 +59,7 @@ def submit(
     from cluster.submission.jobs import Jobs
     from cluster.submission.packaging import keys_on_cluster
 
-    settings = ExperimentSettings.read(
-        file,
-        overrides(
-            file,
-            tasks=task,
-            target=target,
-            optimizer=optimizer,
-            strategies=strategy,
-            selection=selection,
-            seeds=seed,
-            scorer=scorer,
-            seed_instruction=seed_instruction,
-            sizes=sizes,
-            target_calls=target_calls,
-            optimizer_calls=optimizer_calls,
-            concurrency=concurrency,
-            out=out,
-            name=name,
-        ),
-    )
+    settings = read_experiment(file, shared.of_experiment(out=out, name=name), with_keys=False)
     environment = read_runtime_env(runtime_env)
     for key in keys_on_cluster(settings):
         ERR.print(
