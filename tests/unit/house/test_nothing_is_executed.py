@@ -211,8 +211,17 @@ def test_settings_are_read_with_imports_by_the_command_line_alone() -> None:
         for file in sources(ROOT)
         if re.search(r"(Experiment|Diagnosis)Settings\.(read|of)\(", file.read_text("utf-8"))
     }
-    commands = ("checks", "diagnose", "experiments", "jobs")
-    assert reading == {f"cluster/cli/{name}.py" for name in commands}
+    assert reading == {
+        "cluster/cli/diagnose.py",
+        "cluster/cli/experiments.py",
+        "cluster/entry/reading.py",  # for the commands run, check and submit, and for Python
+    }
+    using = {
+        str(file.relative_to(ROOT))
+        for file in sources(ROOT)
+        if "cluster.entry" in file.read_text("utf-8")
+    }
+    assert all(file.startswith(("cluster/cli/", "cluster/entry/")) for file in using), using
     giving = {
         str(file.relative_to(ROOT))
         for file in sources(ROOT)
