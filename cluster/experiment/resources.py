@@ -35,7 +35,12 @@ def cpus_of_a_trial(cpus_by_node: Sequence[float], held_by_models: float, trials
         for cpus in free
         for trials_here in range(1, trials + 1)
     }
-    fitting = [share for share in shares if share > 0 and _fit(free, share) >= trials]
+    fitting = [
+        share
+        for share in shares
+        # Rounded: a third of a CPU must fit three times into one.
+        if share > 0 and sum(floor(round(cpus / share, 6)) for cpus in free) >= trials
+    ]
     if not fitting:
         raise SettingsError(
             f"The models hold {held_by_models:g} of the cluster's {sum(cpus_by_node):g} CPUs, and "
@@ -54,7 +59,3 @@ def _left(cpus_by_node: Sequence[float], held: float) -> list[float]:
         free[fullest] -= taken
         held -= taken
     return [max(0.0, cpus) for cpus in free]
-
-
-def _fit(free: Sequence[float], share: float) -> int:
-    return sum(floor(round(cpus / share, 6)) for cpus in free)

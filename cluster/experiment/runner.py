@@ -67,10 +67,6 @@ class BrokenOff(Exception):
         self.results = results
 
 
-def _never() -> bool:
-    return False
-
-
 @dataclass(frozen=True)
 class RunContext:
     """What an experiment runs in.
@@ -95,7 +91,7 @@ class RunContext:
     """Whether this process lives on for other experiments: then the actors of this one are ended
     with it.
     """
-    stop: Callable[[], bool] = _never
+    stop: Callable[[], bool] = lambda: False
     """Called several times a second: returns whether the experiment is to stop, where no Ctrl-C
     comes.
     """

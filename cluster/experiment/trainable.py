@@ -208,7 +208,12 @@ async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -
 
 async def _timed(shared_budget: TrialBudgetClient, plan: TrialPlan, shared: Shared) -> Paying:
     """Return the trial's part of the experiment's budget, limited by both time limits."""
-    elapsed, now = await shared_budget.begin(shared.ledger, _price_lists(plan)), time.monotonic()
+    price_list_by_role: dict[Role, PriceList] = {
+        "target": price_list_of(plan.target, "target"),
+        "optimizer": price_list_of(plan.optimizer, "optimizer"),
+    }
+    elapsed = await shared_budget.begin(shared.ledger, price_list_by_role)
+    now = time.monotonic()
     limits = {
         "budget": (plan.allowed.wall_s, elapsed.trial_s),
         "budget.total": (shared.wall_s, elapsed.whole_s),
@@ -217,13 +222,6 @@ async def _timed(shared_budget: TrialBudgetClient, plan: TrialPlan, shared: Shar
         shared_budget,
         {name: now + limit - spent for name, (limit, spent) in limits.items() if limit is not None},
     )
-
-
-def _price_lists(plan: TrialPlan) -> dict[Role, PriceList]:
-    return {
-        "target": price_list_of(plan.target, "target"),
-        "optimizer": price_list_of(plan.optimizer, "optimizer"),
-    }
 
 
 class _Reporter:

@@ -143,14 +143,10 @@ def _one_of(values: Any) -> OneOf:
                 f"A choice is among texts, numbers, true, false and null, and {value!r} is none of "
                 "these."
             )
-    if repeated := _repeated(values):
-        raise SettingsError(f"The value {repeated[0]!r} stands twice in the choice; remove one.")
+    for place, value in enumerate(values):
+        if value in values[:place]:  # to Python 1, 1.0 and true are equal, too
+            raise SettingsError(f"The value {value!r} stands twice in the choice; remove one.")
     return OneOf(tuple(values))
-
-
-def _repeated(values: Sequence[Value]) -> list[Value]:
-    """Return the values that equal an earlier one: to Python 1, 1.0 and true are equal."""
-    return [value for place, value in enumerate(values) if value in values[:place]]
 
 
 def _range(kind: str, ends: Any, log: Any) -> IntRange | FloatRange:

@@ -81,9 +81,8 @@ class Space:
             return size
         # Only values that a child names make a difference; a range of a billion others is not
         # walked through.
-        named = {
-            value for child in children for value in child.among if _has(dimension.domain, value)
-        }
+        listed = dimension.domain.all() or ()
+        named = {value for child in children for value in child.among if value in listed}
         ways = {child.key: self._count_below(child) for child in children}
         return (
             size
@@ -114,10 +113,6 @@ class Space:
             return
         for value in first.domain.all() or ():
             yield from self._below({**point, first.key: value}, tuple(rest))
-
-
-def _has(domain: Domain, value: Value) -> bool:
-    return value in (domain.all() or ())
 
 
 def settings_at(point: Point, owner: str) -> dict[str, Value]:

@@ -82,7 +82,9 @@ def show(
     """
     from cluster.service.backends.replay import ReplayBackend
 
-    settings = ServiceSettings(gateway=_gateway(allowed_hosts))
+    settings = ServiceSettings(
+        gateway=validated(GatewaySettings, {"allowed_hosts": tuple(allowed_hosts)})
+    )
     backend = ArchiveBackend(folders) if play_s is None else ReplayBackend(folders, play_s)
     for damage in backend.damaged:
         print(damage, file=sys.stderr, flush=True)
@@ -97,11 +99,6 @@ def show(
             ws="none",
             timeout_graceful_shutdown=1,
         )
-
-
-def _gateway(allowed_hosts: Sequence[str]) -> GatewaySettings:
-    """Return the gateway's settings, or raise SettingsError with one sentence."""
-    return validated(GatewaySettings, {"allowed_hosts": tuple(allowed_hosts)})
 
 
 def main() -> None:

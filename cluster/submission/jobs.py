@@ -102,12 +102,18 @@ class Jobs:
                 if before:
                     # Only the job's record: an id is free again when its job is forgotten.
                     self._client.delete_job(id)
+                # The command's end tells the runs apart in the log, which Ray continues from one to
+                # the next; the head runs it with its own Python.
+                run = uuid.uuid4().hex[:8]
                 self._client.submit_job(
-                    entrypoint=_entrypoint(),
+                    entrypoint=f"exec python -m cluster.cli run {SETTINGS_FILE} # run {run}",
                     submission_id=id,
                     metadata=dict(shipment.metadata),
                     runtime_env={
-                        **with_variables(runtime_env, _variables()),
+                        **with_variables(
+                            runtime_env,
+                            ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)},
+                        ),
                         "working_dir": folder,
                     },
                 )
@@ -198,19 +204,6 @@ def _without_address() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
-
-
-def _entrypoint() -> str:
-    """Return the command of the job, which runs on the head with the head's Python.
-
-    Its end tells the runs apart in the log, which Ray continues from one to the next.
-    """
-    return f"exec python -m cluster.cli run {SETTINGS_FILE} # run {uuid.uuid4().hex[:8]}"
-
-
-def _variables() -> dict[str, str]:
-    """Return the environment of the driver and all workers of the job."""
-    return ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WITHIN_S)}
 
 
 def _job(details: JobDetails) -> Job:

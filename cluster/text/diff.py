@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -42,9 +42,10 @@ def word_diff(old: str, new: str) -> tuple[Piece, ...]:
     old_words, new_words = _WORDS.findall(old), _WORDS.findall(new)
     if len(old_words) + len(new_words) > _MOST_WORDS:
         return _apart(old, new)
-    matcher = SequenceMatcher(
-        None, old_words, new_words, autojunk=_pairs(old_words, new_words) > _MOST_PAIRS
-    )
+    count_by_word = Counter(old_words)
+    # The matcher looks at every pair of equal words: above this many it may leave out common ones.
+    pairs = sum(count_by_word[word] for word in new_words)
+    matcher = SequenceMatcher(None, old_words, new_words, autojunk=pairs > _MOST_PAIRS)
     if matcher.quick_ratio() < _LEAST_ALIKE or matcher.ratio() < _LEAST_ALIKE:
         return _apart(old, new)
     return tuple(_pieces(matcher, old_words, new_words))
@@ -52,11 +53,6 @@ def word_diff(old: str, new: str) -> tuple[Piece, ...]:
 
 def _apart(old: str, new: str) -> tuple[Piece, ...]:
     return tuple(piece for piece in (Piece("removed", old), Piece("added", new)) if piece.text)
-
-
-def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
-    count_by_word = Counter(old)
-    return sum(count_by_word[word] for word in new)
 
 
 def _pieces(matcher: "SequenceMatcher[str]", old: list[str], new: list[str]) -> Iterator[Piece]:
@@ -69,17 +65,14 @@ def _pieces(matcher: "SequenceMatcher[str]", old: list[str], new: list[str]) -> 
     operations = matcher.get_opcodes()
     for place, (operation, old_start, old_end, new_start, new_end) in enumerate(operations):
         gone, came = "".join(old[old_start:old_end]), "".join(new[new_start:new_end])
-        if operation != "equal" or (0 < place < len(operations) - 1 and _is_thin(gone)):
+        thin = "\n" not in gone and len(gone.split()) <= _THIN_WORDS
+        if operation != "equal" or (thin and 0 < place < len(operations) - 1):
             removed, added = removed + gone, added + came
             continue
         yield from _changes(removed, added)
         yield Piece("same", gone)
         removed = added = ""
     yield from _changes(removed, added)
-
-
-def _is_thin(text: str) -> bool:
-    return "\n" not in text and len(text.split()) <= _THIN_WORDS
 
 
 def _changes(removed: str, added: str) -> Iterator[Piece]:

@@ -142,7 +142,10 @@ class OpenAIModel:
         try:
             outcome = await Limiter(1, retry).run(partial(self._attempt, request))
         except Transient as problem:
-            raise self._misled(problem.reason) from problem
+            raise EndpointError(
+                f"{problem.reason} Check that base_url {self._settings.base_url} is right and "
+                "answers."
+            ) from problem
         if isinstance(outcome, Rejected) and outcome.concerns_all:
             raise await self._rejections.explained(request, outcome)
         return outcome
@@ -296,11 +299,6 @@ class OpenAIModel:
             else:
                 return True
         return False
-
-    def _misled(self, reason: str) -> EndpointError:
-        return EndpointError(
-            f"{reason} Check that base_url {self._settings.base_url} is right and answers."
-        )
 
 
 def _effort_of(result: Any, seconds: float) -> float | None:

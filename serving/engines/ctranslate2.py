@@ -131,7 +131,12 @@ class CTranslate2Engine:
 
     def _complete(self, requests: list[Request], hear: Hear | None = None) -> list[Outcome]:
         prompts = [self._tokens(request) for request in requests]
-        outcomes: list[Outcome] = [self._unfit(prompt) for prompt in prompts]
+        # Every prompt counts as refused until it is answered: those that fit are, below.
+        reads = f"{self._name} reads 1 to {self._max_context - 1}"
+        outcomes: list[Outcome] = [
+            Failed("refused", f"The prompt has {len(prompt)} tokens, and {reads}.")
+            for prompt in prompts
+        ]
         fitting = [at for at, prompt in enumerate(prompts) if 0 < len(prompt) < self._max_context]
         for at in fitting:
             if requests[at].sampling.temperature > 0:
@@ -151,13 +156,6 @@ class CTranslate2Engine:
             text.encode("utf-8", "replace").decode(), add_special_tokens=False
         ).tokens
         return tokens
-
-    def _unfit(self, prompt: list[str]) -> Failed:
-        return Failed(
-            "refused",
-            f"The prompt has {len(prompt)} tokens, and {self._name} reads 1 to "
-            f"{self._max_context - 1}.",
-        )
 
     def _decode(self, work: list[tuple[Request, list[str]]], hear: Hear | None) -> list[Outcome]:
         """Decode greedily.

@@ -74,7 +74,7 @@ class VLLMEngine:
             EngineDied: If vLLM's processes have ended, or it is closed.
         """
         self._check_open()
-        return await self._loop.ask(self._answers(list(requests)))
+        return await self._loop.ask(all_of(self._answer(request) for request in requests))
 
     async def stream(self, request: Request) -> AsyncIterator[Piece]:
         """Yield pieces of the answer as they are written, then the outcome."""
@@ -136,9 +136,6 @@ class VLLMEngine:
             await self._llm.check_health()
         except EngineDeadError as problem:
             raise self._died() from problem
-
-    async def _answers(self, requests: list[Request]) -> list[Outcome]:
-        return await all_of(self._answer(request) for request in requests)
 
     async def _answer(self, request: Request) -> Outcome:
         prompt = self._prompts.read(request)

@@ -117,7 +117,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        rule = self._access_rules(scope["method"], _path(scope))
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        rule = self._access_rules(scope["method"], path)
         exchange = Exchange(rule.route)
         scope.setdefault("state", {})["exchange"] = exchange
 
@@ -138,7 +139,9 @@ class Guard:
             # Before the body is read: a refused request must cost nothing.
             if rule.rated:
                 self._rate.take(principal)
-            async with self._admitted(rule, self._owner(principal), scope, receive) as body:
+            # Without keys nobody can be told from another: there is no owner's share to count.
+            owner = principal if self._authenticator.requires_keys else None
+            async with self._admitted(rule, owner, scope, receive) as body:
                 await self._while_admitted(rule, principal, scope, body, send)
         except ClientDisconnect:
             # The caller is gone.
@@ -234,12 +237,3 @@ class Guard:
                 body = await arrived(scope, receive, limits.body)
             with limits.requests.one(owner):
                 yield body
-
-    def _owner(self, principal: Hashable) -> Hashable:
-        """Return the owner for shares; None where no keys are required."""
-        return principal if self._authenticator.requires_keys else None
-
-
-def _path(scope: Scope) -> str:
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))

@@ -54,7 +54,10 @@ class Reply(ABC):
         choices = [self.choice(index, answer) for index, answer in enumerate(answers)]
         return self._envelope(self.whole_kind, choices) | {
             "usage": usage(answers),
-            "metadata": _metadata(answers),
+            # What the engine reports about itself: the same for all answers of one model.
+            "metadata": {
+                key: value for answer in _given(answers) for key, value in answer.metadata.items()
+            },
         }
 
     def chunk(self, choice: dict[str, Any], wants_usage: bool = False) -> dict[str, Any]:
@@ -195,11 +198,6 @@ def usage(answers: Sequence[Answer]) -> dict[str, Any] | None:
 def model_card(label: str) -> dict[str, Any]:
     """Return the card of a model."""
     return {"id": label, "object": "model", "created": 0, "owned_by": "promptray"}
-
-
-def _metadata(answers: Sequence[Answer]) -> dict[str, str]:
-    """Return what the engine reports about itself; the same for all answers of one model."""
-    return {key: value for answer in _given(answers) for key, value in answer.metadata.items()}
 
 
 def why_it_ended(answer: Answer) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
@@ -33,6 +33,10 @@ OPENS_WITHIN_S = 600.0
 """A large ledger on a slow store is read whole [ours]."""
 OPENINGS = 10
 AGAIN_S = 0.3
+
+
+LedgerAct = Literal["claim", "answers", "record", "release", "renew", "wait", "counts"]
+"""The methods of LedgerCoordinator that callers in other processes may use."""
 
 
 class LedgerActor:
@@ -66,33 +70,9 @@ class LedgerActor:
                 await asyncio.to_thread(self._shared.close)
                 self._shared = None
 
-    async def claim(self, keys: list[bytes], owner: str) -> list[Claim]:
-        """Claim keys for an owner."""
-        return await (await self._ready()).claim(keys, owner)
-
-    async def answers(self, keys: list[bytes]) -> list[Completion | None]:
-        """Return the answers of keys, without claims."""
-        return await (await self._ready()).answers(keys)
-
-    async def record(self, paid_by_key: dict[bytes, Paid]) -> list[Completion]:
-        """Record answers, and return those that stand."""
-        return await (await self._ready()).record(paid_by_key)
-
-    async def release(self, keys: list[bytes], owner: str) -> None:
-        """Release claims."""
-        await (await self._ready()).release(keys, owner)
-
-    async def renew(self, keys: list[bytes], owner: str) -> None:
-        """Renew claims."""
-        await (await self._ready()).renew(keys, owner)
-
-    async def wait(self, keys: list[bytes]) -> None:
-        """Wait until none of the keys is in flight."""
-        await (await self._ready()).wait(keys)
-
-    async def counts(self) -> LedgerCounts:
-        """Return how the ledger was used."""
-        return await (await self._ready()).counts()
+    async def call(self, act: LedgerAct, *given: Any) -> Any:
+        """Call a method of the coordinator by its name; RemoteLedger has the types."""
+        return await getattr(await self._ready(), act)(*given)
 
     async def _ready(self) -> LedgerCoordinator:
         if self._shared:
@@ -123,33 +103,36 @@ class RemoteLedger:
 
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         """Claim keys (see LedgerClient.claim)."""
-        return await answered(self._actor.claim.remote(list(keys), owner), _OF)
+        return await answered(self._call("claim", list(keys), owner), _OF)
 
     async def answers(self, keys: Sequence[bytes]) -> list[Completion | None]:
         """Return the answers of keys (see LedgerClient.answers)."""
-        return await answered(self._actor.answers.remote(list(keys)), _OF)
+        return await answered(self._call("answers", list(keys)), _OF)
 
     async def record(self, paid_by_key: Mapping[bytes, Paid]) -> list[Completion]:
         """Record answers (see LedgerClient.record)."""
-        return await answered(self._actor.record.remote(dict(paid_by_key)), _OF)
+        return await answered(self._call("record", dict(paid_by_key)), _OF)
 
     async def release(self, keys: Sequence[bytes], owner: str) -> None:
         """Release claims (see LedgerClient.release)."""
         # Sent, not awaited: it is often called while the caller is being cancelled. A lost release
         # only costs a lease.
-        self._actor.release.remote(list(keys), owner)
+        self._call("release", list(keys), owner)
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
         """Renew claims (see LedgerClient.renew)."""
-        self._actor.renew.remote(list(keys), owner)
+        self._call("renew", list(keys), owner)
 
     async def wait(self, keys: Sequence[bytes]) -> None:
         """Wait for keys in flight (see LedgerClient.wait)."""
-        await answered(self._actor.wait.remote(list(keys)), _OF)
+        await answered(self._call("wait", list(keys)), _OF)
 
     async def counts(self) -> LedgerCounts:
         """Return how the ledger was used."""
-        return await answered(self._actor.counts.remote(), _OF)
+        return await answered(self._call("counts"), _OF)
+
+    def _call(self, act: LedgerAct, *given: Any) -> Any:
+        return self._actor.call.remote(act, *given)
 
     def end(self) -> None:
         """End the actor, for an opener that goes on with something else.

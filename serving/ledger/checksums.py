@@ -71,7 +71,7 @@ def scan(data: bytes, known: bytes) -> Scan:
     first = _message_at(data, buffer, 0)
     head = data[: first[0]] if first and first[1] == "schema" else b""
     found = Scan(head)
-    declared = _declares(head)
+    declared = next(iter(CHECKED)) in head
     at = len(head)
     if not head:
         found.damaged = bool(data) and not known.startswith(data)
@@ -101,7 +101,7 @@ def scan(data: bytes, known: bytes) -> Scan:
             message is None
             and after == len(data)
             and not data.endswith(END)
-            and _begins_a_message(data[at:])
+            and _BEGINNING.startswith(data[at : at + 4])
         ):
             found.torn = True
         else:
@@ -187,11 +187,3 @@ def _digest(head: bytes, message: bytes) -> bytes:
 
 def _is_end(data: bytes, at: int) -> bool:
     return at + len(END) == len(data) and data.endswith(END)
-
-
-def _declares(head: bytes) -> bool:
-    return next(iter(CHECKED)) in head
-
-
-def _begins_a_message(data: bytes) -> bool:
-    return _BEGINNING.startswith(data[:4])

@@ -126,9 +126,9 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _jsonl(rows: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(row | _time(row), ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def _time(row: dict[str, Any]) -> dict[str, Any]:
-    moment = row["recorded_at"]
-    return {"recorded_at": moment.isoformat() if moment else None}
+    lines = []
+    for row in rows:
+        moment = row["recorded_at"]
+        shown = row | {"recorded_at": moment.isoformat() if moment else None}
+        lines.append(json.dumps(shown, ensure_ascii=False) + "\n")
+    return "".join(lines).encode()

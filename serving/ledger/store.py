@@ -7,7 +7,7 @@ it is not a database stands in README.md. Knows no model and no Ray.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -196,7 +196,7 @@ def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
             try:
                 return names, list(pool.map(folder.read, names))
             except StorageError:
-                if _all_there(folder, names):
+                if set(names) <= set(folder.names(ENDING)):
                     raise
     raise StorageError(f"The ledger {folder} changes faster than it can be read; try again.")
 
@@ -204,10 +204,6 @@ def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
 def _give_memory_back() -> None:
     """Return what Arrow keeps for later: 100 MB after it has read 200,000 answers."""
     pa.default_memory_pool().release_unused()
-
-
-def _all_there(folder: Folder, names: Sequence[str]) -> bool:
-    return set(names) <= set(folder.names(ENDING))
 
 
 def _sweep(folder: Folder) -> None:

@@ -183,7 +183,9 @@ class VLLMSettings(Served):
         values = ",".join(
             f"{key}={_plain(value)}" for key, value in deciding.items() if value is not None
         )
-        return f"{self.label}@{self._revision()}({values})"
+        folder = self._folder()
+        revision = self.revision or (_hash_of_files(folder) if folder else "main")
+        return f"{self.label}@{revision}({values})"
 
     @property
     def actor_options(self) -> dict[str, Any]:
@@ -228,10 +230,6 @@ class VLLMSettings(Served):
         if self.model == BUILTIN:
             return TARGET_FOLDER
         return Path(self.model) if _is_path(self.model) else None
-
-    def _revision(self) -> str:
-        folder = self._folder()
-        return self.revision or (_hash_of_files(folder) if folder else "main")
 
 
 def _is_path(model: str) -> bool:

@@ -113,7 +113,9 @@ def _task_lesson(task: GeneratedTask, rng: Random) -> list[Turn]:
     stated = any(step.kind for step in instruction.steps)
     for index in range(rng.choice((2, 2, 2, 2, 3, 3))):
         item = task.generate(rng)
-        turns += [_user(item.question()), _shown_answer(task, item, plan, index == 0, stated, rng)]
+        # In the first answer the form itself cannot be foreseen, so it is only read.
+        form, opening = (0.0, float(stated)) if index == 0 else (1.0, 1.0)
+        turns += [_user(item.question()), _answer(task, item, plan, form, opening, rng)]
     return turns
 
 
@@ -183,23 +185,6 @@ def _plan(instruction: Instruction, wanted: list[str], rng: Random) -> list[tupl
         for step in instruction.steps
         if step.kind or remark
     ]
-
-
-def _shown_answer(
-    task: GeneratedTask,
-    item: Item,
-    plan: list[tuple[int, str]],
-    first: bool,
-    stated: bool,
-    rng: Random,
-) -> Turn:
-    """Return an answer in the form of the demonstrations.
-
-    In the first one the form itself cannot be foreseen, so it is only read.
-    """
-    return _answer(
-        task, item, plan, 0.0 if first else 1.0, 1.0 if stated or not first else 0.0, rng
-    )
 
 
 def _answer(

@@ -130,7 +130,9 @@ class Probes:
             Unavailable: The probe has not ended at the deadline, or its process broke.
         """
         async with self._slots.one(owner):
-            answer = _probe().remote(request, self._service, share)
+            # max_calls: a worker process of Ray would otherwise stay for the next task.
+            probe: Any = ray.remote(num_cpus=0, max_retries=1, max_calls=1)(probed)
+            answer = probe.remote(request, self._service, share)
             try:
                 async with asyncio.timeout(self._service.work.probe_s):
                     estimate: Estimate = await answer
@@ -150,14 +152,6 @@ class Probes:
             finally:
                 ray.cancel(answer, force=True)
             return estimate
-
-
-def _probe() -> Any:
-    """Return the remote function, for a process that ends with it.
-
-    A worker process of Ray would otherwise stay for the next task.
-    """
-    return ray.remote(num_cpus=0, max_retries=1, max_calls=1)(probed)
 
 
 def _estimate(experiment: Experiment, cost: ExperimentEstimate, check: Check | None) -> Estimate:

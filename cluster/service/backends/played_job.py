@@ -55,7 +55,10 @@ class PlayedJob:
         if file is not None:
             self.folder.write(*file)
         if event.kind == "job.succeeded":
-            self._write_last_files()
+            # The tables and the report, which a run writes at its end.
+            source = self.folder.source
+            for name in filter(source.exists, _WRITTEN_AT_THE_END):
+                self.folder.write(name, source.read(name))
         self.publish(
             event.kind,
             event.message,
@@ -123,13 +126,6 @@ class PlayedJob:
         if task is not None and isinstance(accuracy, float):
             by_task[task] = max(accuracy, by_task.get(task, 0.0))
         return by_task
-
-    def _write_last_files(self) -> None:
-        """Copy the tables and the report, which a run writes at its end."""
-        source = self.folder.source
-        for name in _WRITTEN_AT_THE_END:
-            if source.exists(name):
-                self.folder.write(name, source.read(name))
 
 
 _STATUS_BY_KIND: dict[EventKind, JobStatus] = {

@@ -141,7 +141,7 @@ def checked(
         if (
             task.file is not None
             and task.generated is None
-            and not principal.may_see(_owner_of(task.file, store))
+            and not principal.may_see(str(_file_record(task.file, store).get("owner", "")))
         ):
             raise _no_file(task.file)
     settings = experiment_settings(request, service, out)
@@ -204,10 +204,6 @@ def data_path(id: str, store: Store) -> str:
         NotFound: The file does not exist.
     """
     return local_copy(store.file(id), id)
-
-
-def _owner_of(id: str, store: Store) -> str:
-    return str(_file_record(id, store).get("owner", ""))
 
 
 def _file_record(id: str, store: Store) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from cluster.service.jobs.run_updates import (
     Warned,
 )
 from cluster.service.schemas import ENDS, EventKind, JobStatus
+from cluster.text.formatting import plural
 from optimizer.errors import shortened
 
 LONGEST_FAULT = 2000
@@ -115,7 +116,7 @@ class JobStateMachine:
             self.end(
                 "succeeded",
                 "job.succeeded",
-                f"Done ({_count(self.state.trials, 'trial')}).{self._why}",
+                f"Done ({plural(self.state.trials, 'trial')}).{self._why}",
             )
 
     @property
@@ -249,9 +250,11 @@ class JobStateMachine:
                 {"error": update.error},
             )
         elif update.status not in ("stopped", "cancelled"):
+            accuracy = update.data.get("test_accuracy")
+            tested = "" if accuracy is None else f", test accuracy {accuracy:.1%}"
             self.log.add(
                 "trial.finished",
-                f"{update.trial} has finished{_tested(update.data)}.",
+                f"{update.trial} has finished{tested}.",
                 update.trial,
                 dict(update.data),
             )
@@ -304,12 +307,3 @@ class JobStateMachine:
         self.steps += calls > 0
         if calls or money:
             self._on_paid(self.filed.owner, calls, money)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _tested(data: Mapping[str, Any]) -> str:
-    accuracy = data.get("test_accuracy")
-    return "" if accuracy is None else f", test accuracy {accuracy:.1%}"

@@ -154,7 +154,10 @@ class CheckPool:
                 "smaller."
             )
         if why == LARGE:
-            raise self._too_large()
+            raise SettingsError(
+                f"Checking this took more than {own.check_bytes // 2**20} MiB of memory and was "
+                "stopped: make the data or the search space smaller."
+            )
         if why != DONE:
             raise _broken()
         done, outcome = unframed(data[:-ENDING_BYTES])
@@ -163,13 +166,6 @@ class CheckPool:
         if isinstance(outcome, PromptrayError):
             raise outcome
         raise _broken() from outcome
-
-    def _too_large(self) -> SettingsError:
-        return SettingsError(
-            f"Checking this took more than {self._settings.check_bytes // 2**20} MiB of memory and "
-            "was stopped: make the data or "
-            "the search space smaller."
-        )
 
 
 class CheckServer:

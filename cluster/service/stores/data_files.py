@@ -252,7 +252,10 @@ class FileStore:
                 id=id,
                 filename=id,
                 bytes=0,
-                created_at=_made_at(id),
+                # An id begins with the time when it was made, in milliseconds.
+                created_at=int(id.removeprefix("file-")[:12], 16) // 1000
+                if _ID.fullmatch(id)
+                else 0,
                 owner=owner,
                 rows=0,
                 scorer="",
@@ -309,11 +312,6 @@ def _listing(id: str, owner: str) -> str:
     return (
         f"{id}.{hashlib.sha256(owner.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}{_LISTED}"
     )
-
-
-def _made_at(id: str) -> int:
-    """Return when a file was created, in Unix seconds, by its id."""
-    return int(id.removeprefix("file-")[:12], 16) // 1000 if _ID.fullmatch(id) else 0
 
 
 def _unknown(id: str) -> NotFound:
