@@ -231,4 +231,5 @@ def test_settings_are_read_with_imports_by_the_command_line_alone() -> None:
         "cluster/config/component_spec.py",
         "cluster/config/experiment.py",
         "cluster/diagnosis/settings.py",
+        "cluster/entry/reading.py",
     }
