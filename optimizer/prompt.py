@@ -8,7 +8,7 @@ target model must write it, and localisation reads it. Knows nothing of models o
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -92,12 +92,16 @@ class Prompt:
         numbered = [f"{number}. {step.text}" for number, step in enumerate(self.steps, 1)]
         return "\n".join(part for part in (self.instruction, *numbered, self.closing) if part)
 
-    def render(self, input: str) -> tuple[Message, ...]:
+    def render(self, input: str, history: Sequence[Message] = ()) -> tuple[Message, ...]:
         """Return the chat messages for one input.
+
+        Args:
+            input: The last user turn.
+            history: The turns of a chat that stand before it.
 
         Returns:
             The system message (unless it is empty), a user and an assistant turn for each
-            demonstration, and the input as the last user turn.
+            demonstration, the history, and the input as the last user turn.
         """
         shown = [
             turn
@@ -108,7 +112,7 @@ class Prompt:
             )
         ]
         system = [Message("system", self.text())] if self.text() else []
-        return (*system, *shown, Message("user", input))
+        return (*system, *shown, *history, Message("user", input))
 
     def with_step(self, number: int, *new: Step) -> "Prompt":
         """Return the prompt with step `number` (from 1) replaced by the steps `new`.

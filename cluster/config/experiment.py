@@ -38,8 +38,7 @@ from cluster.search.space import Space
 from optimizer.errors import SettingsError
 from optimizer.paths import whole
 from optimizer.selection import SELECTION_RULES
-from optimizer.tasks.imported import is_file
-from optimizer.tasks.task import Sizes
+from optimizer.tasks.sizes import SizeRule
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
 from serving.settings.validation import Strict, read_settings, validated
@@ -126,9 +125,7 @@ class PairSettings(Strict):
     def completed(self, out: str, recorded: Recorded) -> Self:
         """Return the settings for settings.yaml, with absolute paths of files and folder."""
         tasks = tuple(
-            task.model_copy(update={"source": str(whole(task.source))})
-            if is_file(task.source)
-            else task
+            task.with_files({name: str(whole(path)) for name, path in task.files.items()})
             for task in self.tasks
         )
         return self.model_copy(update={"tasks": tasks, "out": out, "recorded": recorded})
@@ -173,7 +170,7 @@ class ExperimentSettings(PairSettings):
     strategies: Annotated[tuple[StrategySpec, ...], Field(min_length=1)]
     selection: SelectionSpec = SelectionSpec()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    sizes: SizeSettings = SizeSettings()
+    sizes: SizeSettings = SizeSettings(auto=True)
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
     form_control: bool = True
@@ -284,6 +281,6 @@ class ExperimentSettings(PairSettings):
         names = names if isinstance(names, list | tuple) else ()
         return (self.selection.name, *(name for name in names if isinstance(name, str)))
 
-    def sizes_of(self, task: TaskSettings) -> Sizes:
+    def sizes_of(self, task: TaskSettings) -> SizeRule:
         """Return the sizes of a task: its own, or the experiment's."""
         return (task.sizes or self.sizes).build()

@@ -3,11 +3,11 @@
 Nothing is checked here that the settings check themselves.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.config.sizes import AUTO, read_sizes
 from optimizer.errors import SettingsError, shortened
 from optimizer.paths import expanded, whole
 from serving.settings import addressed, parse_model
@@ -21,9 +21,6 @@ _LONGEST_PATH = 1000
 _OLDER_NAMES = {"grader": "scorer", "baseline": "seed_instruction"}
 _DATA_OPTIONS = ("tasks", "seeds", "seed", "sizes")
 SPLITS = {"train": 50, "dev": 50, "test": 100}
-# What int() accepts too, such as ² or 1_0, is more likely a slip.
-_SHARE = re.compile(r"0?\.[0-9]{1,6}")
-_WHOLE_NUMBER = re.compile("[0-9]{1,9}")
 
 
 def overrides(
@@ -250,14 +247,9 @@ def sizes_of(text: str, usual: Mapping[str, int] = SPLITS) -> str | dict[str, fl
     Raises:
         SettingsError: They are none of these.
     """
-    if text.strip() == "auto" and usual is SPLITS:
-        return "auto"
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) == len(usual) and usual is SPLITS and all(map(_SHARE.fullmatch, parts)):
-        return dict(zip(usual, map(float, parts), strict=True))
-    if len(parts) != len(usual) or not all(_WHOLE_NUMBER.fullmatch(part) for part in parts):
-        raise SettingsError(
-            f"--sizes {shortened(text)!r} is not {','.join(usual).upper()}; write for example "
-            f"--sizes {','.join(map(str, usual.values()))}."
-        )
-    return dict(zip(usual, map(int, parts), strict=True))
+    if text.strip() == AUTO and usual is SPLITS:
+        return AUTO
+    try:
+        return read_sizes(text, usual)
+    except SettingsError as problem:
+        raise SettingsError(f"--sizes: {problem}") from None

@@ -9,33 +9,72 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from cluster.config.component_spec import is_stored, may_import
 from cluster.config.grader import GraderText, check_grader, read_grader
 from cluster.config.labels import slug
+from cluster.config.sizes import SizeSettings as SizeSettings
 from optimizer.errors import SettingsError
 from optimizer.graders.graders import GRADERS, GraderSpec
 from optimizer.registry import is_reference, short_name
-from optimizer.tasks.imported import TASKS
-from optimizer.tasks.task import Sizes
+from optimizer.tasks.columns import Columns
+from optimizer.tasks.imported import TASKS, is_file
+from optimizer.tasks.loading import load_task
+from optimizer.tasks.sizes import SizeRule
+from optimizer.tasks.task import Task
 from serving.settings.validation import Strict
 
+Part = Annotated[str, Field(max_length=20_000)]
 
-class SizeSettings(Strict):
-    """How many examples each split gets."""
 
-    train: Annotated[int, Field(ge=1)] = 50
-    dev: Annotated[int, Field(ge=1)] = 50
-    test: Annotated[int, Field(ge=1)] = 100
+def is_none(value: object) -> bool:
+    """Return whether a setting is not given."""
+    return value is None
 
-    def build(self) -> Sizes:
-        """Return the sizes as the optimizer takes them."""
-        return Sizes(self.train, self.dev, self.test)
+
+def is_empty(value: str) -> bool:
+    """Return whether a text is not given."""
+    return not value
+
+
+class ColumnSettings(Strict):
+    """Which columns of a file hold what; a part that is not named is looked for under its name.
+
+    A path reaches into nested values (`user.name`, `answers.0`). Input and target may also be a
+    template of several: "{{question}}, given {{context}}".
+    """
+
+    input: Part = ""
+    """Usually `input`, or the last user turn of `messages`."""
+    target: Part = ""
+    """Usually `target`, or `ideal`, or the last assistant turn of `messages`."""
+    choices: Part = ""
+    """Usually `choices`: the allowed answers of an example."""
+    id: Part = ""
+    """Usually none: the examples are numbered."""
+    split: Part = ""
+    """Usually none: the splits are drawn. Its values are train, dev (or validation) and test."""
+
+    def build(self) -> Columns:
+        """Return the columns as the optimizer takes them."""
+        return Columns(**self.model_dump())
 
 
 class TaskSettings(Strict):
     """A task: only `source` is required, and may stand alone as a text."""
 
     source: str
-    """A generated task's name, the path of a BIG-bench or BBH .json, a .jsonl, .csv or .parquet
-    file, or a task of somebody else's (optimizer.tasks.imported.TASKS).
+    """A generated task's name, the path of a BIG-bench or BBH .json, a .json list, a .jsonl, .csv,
+    .tsv or .parquet file, or a task of somebody else's (optimizer.tasks.imported.TASKS). Three
+    files, {train: PATH, dev: PATH, test: PATH}, are the splits themselves; without dev it is drawn
+    from train.
     """
+    dev_file: Annotated[str | None, Field(exclude_if=is_none)] = None
+    """The file of the dev split, where `source` is that of the train split."""
+    test_file: Annotated[str | None, Field(exclude_if=is_none)] = None
+    """The file of the test split, where `source` is that of the train split."""
+    columns: Annotated[ColumnSettings | None, Field(exclude_if=is_none)] = None
+    """None takes the usual names. `input` beside `source` is short for `columns.input`."""
+    description: Annotated[str, Field(max_length=4_000, exclude_if=is_empty)] = ""
+    """What the task is, in a sentence or two for the optimizer model; "" takes the file's own."""
+    file_name: Annotated[str, Field(exclude_if=is_empty)] = ""
+    """The file's name for messages, where it lies under another one."""
     label: str = ""
     """Its name in tables and file names; "" takes the source's."""
     scorer: GraderText | None = None
@@ -45,6 +84,40 @@ class TaskSettings(Strict):
     seed_instruction: str | None = None
     sizes: SizeSettings | None = None
     """None takes the experiment's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_files(cls, data: Any) -> Any:
+        """Read the short forms of `source` and `columns`."""
+        if not isinstance(data, Mapping):
+            return data
+        given = dict(data)
+        if isinstance(source := given.get("source"), Mapping):
+            if not {"train", "test"} <= source.keys() <= {"train", "dev", "test"}:
+                raise SettingsError(
+                    "A source of several files is {train: PATH, dev: PATH, test: PATH}; only dev "
+                    "may be left out."
+                )
+            given["source"], given["test_file"] = source["train"], source["test"]
+            given["dev_file"] = source.get("dev")
+        if (part := given.pop("input", None)) is not None:
+            columns = given.get("columns") or {}
+            if not isinstance(columns, Mapping) or columns.get("input"):
+                raise SettingsError("input and columns.input say the same: give one of them.")
+            given["columns"] = {**columns, "input": part}
+        return given
+
+    @model_validator(mode="after")
+    def _has_a_file(self) -> Self:
+        if not is_file(self.source):
+            given = ("dev_file", "test_file", "columns")
+            if odd := [name for name in given if getattr(self, name) is not None]:
+                raise SettingsError(
+                    f"The task {self.source} is no file, so it has no {' and no '.join(odd)}."
+                )
+        elif self.dev_file is not None and self.test_file is None:
+            raise SettingsError("A task with a dev_file needs a test_file as well.")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -80,6 +153,44 @@ class TaskSettings(Strict):
     def grader(self) -> GraderSpec | None:
         """Return the grader as data; None where the examples are to decide."""
         return None if self.scorer is None else read_grader(self.scorer)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return the paths of its files, each by the setting that names it."""
+        named = {
+            "source": self.source if is_file(self.source) else None,
+            "dev_file": self.dev_file,
+            "test_file": self.test_file,
+        }
+        return {name: path for name, path in named.items() if path is not None}
+
+    def with_files(self, path_by_setting: Mapping[str, str]) -> "TaskSettings":
+        """Return the settings with other paths of the same files."""
+        return self.model_copy(update=dict(path_by_setting))
+
+    def load(self, sizes: SizeRule, seed: int) -> Task:
+        """Return the task with its splits.
+
+        Args:
+            sizes: How many examples each split gets.
+            seed: Draws the splits.
+
+        Raises:
+            DataError: Its examples cannot be used.
+            StorageError: Its file cannot be read.
+        """
+        others = {"dev": self.dev_file, "test": self.test_file}
+        return load_task(
+            self.source,
+            sizes=sizes,
+            seed=seed,
+            scorer=self.grader,
+            seed_instruction=self.seed_instruction,
+            description=self.description,
+            columns=self.columns.build() if self.columns else None,
+            others={part: path for part, path in others.items() if path is not None},
+            shown=self.file_name,
+        )
 
     @property
     def title(self) -> str:

@@ -27,10 +27,10 @@ from cluster.search.decisions import Decisions
 from cluster.trial.budget import FinalTest, price_list_of
 from cluster.trial.plan import TrialPlan
 from optimizer.budget.cost import Cost
-from optimizer.errors import DataError, SettingsError, StorageError
+from optimizer.errors import DataError, SettingsError, StorageError, UserError
 from optimizer.graders.graders import with_answer_line
-from optimizer.tasks.loading import load_task
-from optimizer.tasks.task import Sizes, Task
+from optimizer.tasks.sizes import SizeRule
+from optimizer.tasks.task import Task
 from serving.settings import ModelSettings
 from serving.storage import Folder, open_folder
 
@@ -124,11 +124,7 @@ def check(
     for trial in trials:
         if trial.point is not None:
             plan_of(settings, trial)
-    tasks = {
-        (task.label, seed): load(task, settings.sizes_of(task), seed)
-        for task in settings.tasks
-        for seed in settings.seeds
-    }
+    tasks = load_all(settings)
     _check_test_budget(settings, tasks)
     hashes = {
         task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds}
@@ -139,20 +135,36 @@ def check(
     return trials, tasks, Recorded(versions=found, data=hashes)
 
 
-def load(task: TaskSettings, sizes: Sizes, seed: int) -> Task:
+def load(task: TaskSettings, sizes: SizeRule, seed: int) -> Task:
     """Return the task that settings name, with its splits.
 
     Raises:
         DataError: Its examples cannot be used.
         StorageError: Its file cannot be read.
     """
-    return load_task(
-        task.source,
-        sizes=sizes,
-        seed=seed,
-        scorer=task.grader,
-        seed_instruction=task.seed_instruction,
-    )
+    return task.load(sizes, seed)
+
+
+def load_all(settings: ExperimentSettings) -> dict[tuple[str, int], Task]:
+    """Return every task by its label and seed.
+
+    Raises:
+        UserError: Some cannot be used; the faults of all are named.
+    """
+    tasks: dict[tuple[str, int], Task] = {}
+    faults: dict[str, UserError] = {}
+    for task in settings.tasks:
+        for seed in settings.seeds:
+            try:
+                tasks[task.label, seed] = load(task, settings.sizes_of(task), seed)
+            except UserError as problem:
+                faults.setdefault(str(problem), problem)
+                break  # with another seed it has the same faults
+    if len(faults) > 1:
+        raise DataError(" ".join(faults))
+    for fault in faults.values():
+        raise fault
+    return tasks
 
 
 def data_notes(tasks: Mapping[tuple[str, int], Task]) -> tuple[str, ...]:
@@ -285,6 +297,11 @@ def course_of(settings: ExperimentSettings) -> str:
     It then tests the same prompts.
     """
     named = settings.model_dump(mode="json", exclude=set(_NO_PART_OF_THE_COURSE))
+    # Earlier versions knew no sizes that fit the data, and had the usual ones.
+    named["sizes"].pop("auto", None)
+    for task in named["tasks"]:
+        (task["sizes"] or {}).pop("auto", None)
+        task.pop("file_name", None)
     # Only where there are any, so that the course of all others is what it always was.
     if revisions := recorded_revisions(settings, settings.recorded or Recorded()):
         named["components"] = revisions

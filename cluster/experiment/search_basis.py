@@ -17,7 +17,7 @@ from cluster.search.schedulers import SCHEDULERS
 from cluster.search.searchers import SEARCHERS
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
-from optimizer.tasks.task import Sizes
+from optimizer.tasks.sizes import AutoSizes, Shares, Sizes
 from optimizer.types import Sampling
 from serving.settings import parse_model
 
@@ -43,9 +43,13 @@ _WRITTEN_NAMES: dict[str, type[Any]] = {
     "Median": SCHEDULERS["median"],
     "Sampling": Sampling,
     "Sizes": Sizes,
+    "Shares": Shares,
 }
 """Classes by their names in the records, whatever they are called in the code by now."""
-_NAME_OF = {kind: name for name, kind in _WRITTEN_NAMES.items()}
+_NAME_OF: dict[type[Any], str] = {kind: name for name, kind in _WRITTEN_NAMES.items()} | {
+    # The usual ones for data that have as many; other data have another hash, which is recorded.
+    AutoSizes: "Sizes"
+}
 _DESCRIBED = re.compile(r"(?P<label>(?:[^()]*?: )?)(?P<name>\w+)(?P<given>\(.*\))", re.DOTALL)
 
 
@@ -78,6 +82,8 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
             "seed_instruction": task.seed_instruction,
             "sizes": described(settings.sizes_of(task)),
         }
+        if task.description:
+            basis[f"the description of task {task.label}"] = task.description
         for seed, data_hash in recorded.data.get(task.label, {}).items():
             basis[f"the data of task {task.label} with seed {seed}"] = data_hash
     for name, revision in recorded_revisions(settings, recorded).items():

@@ -17,6 +17,7 @@ from cluster.text.formatting import count, duration, plural
 from optimizer.budget.cost import Role
 from optimizer.errors import PromptrayError
 from optimizer.tasks.task import Task
+from optimizer.types import Example
 from serving.settings import ModelSettings
 from serving.storage import Folder
 
@@ -222,12 +223,14 @@ def _measured(out: Folder) -> dict[str, CallCost] | None:
 
 def _assumed(settings: ExperimentSettings, tasks: Sequence[Task]) -> dict[str, CallCost]:
     """Assume the cost of calls; the target writes as much as it may, an upper bound."""
-    lengths = [
-        len(task.seed_instruction) + fmean(len(example.input) for example in task.dev)
-        for task in tasks
-    ]
+    lengths = [len(task.seed_instruction) + fmean(map(_characters, task.dev)) for task in tasks]
     read = GROWTH * max(lengths) / CHARACTERS_PER_TOKEN
     return {
         "target": CallCost(read, settings.sampling.max_tokens, measured=False),
         "optimizer": CallCost(*OPTIMIZER_TOKENS, measured=False),
     }
+
+
+def _characters(example: Example) -> int:
+    """Return the length of an input with the turns before it."""
+    return len(example.input) + sum(len(turn.content) for turn in example.history)

@@ -18,7 +18,6 @@ from cluster.config.task import TaskSettings
 from cluster.experiment.prepare import SETTINGS_FILE, as_yaml, check, models_of
 from optimizer.errors import DataError, JobError
 from optimizer.paths import expanded, whole
-from optimizer.tasks.imported import is_file
 from serving.storage import open_folder
 
 PACKAGES = ("optimizer", "serving", "cluster")
@@ -94,19 +93,25 @@ def keys_on_cluster(settings: ExperimentSettings) -> tuple[str, ...]:
 
 
 def _with_data(task: TaskSettings, folder: Path, number: int) -> TaskSettings:
-    """Copy a task's file into the folder, under its and its parent's names, which name the task."""
-    if not is_file(task.source):
-        return task
-    source = whole(task.source)
-    copied = Path("data") / str(number) / source.parent.name / source.name
-    (folder / copied).parent.mkdir(parents=True)
-    try:
-        shutil.copyfile(source, folder / copied)
-    except OSError as problem:
-        raise DataError(
-            f"The task file {source} cannot be read: {problem.strerror or problem}."
-        ) from problem
-    return task.model_copy(update={"source": str(copied)})
+    """Copy a task's files into the folder, under their and their parents' names.
+
+    These name the task, and its examples.
+    """
+    copies = {}
+    for place, (setting, path) in enumerate(task.files.items()):
+        source = whole(path)
+        # Each file in a folder of its own: those of the splits may have one name.
+        top = str(number) if not place else f"{number}-{setting}"
+        copied = Path("data") / top / source.parent.name / source.name
+        (folder / copied).parent.mkdir(parents=True)
+        try:
+            shutil.copyfile(source, folder / copied)
+        except OSError as problem:
+            raise DataError(
+                f"The task file {source} cannot be read: {problem.strerror or problem}."
+            ) from problem
+        copies[setting] = str(copied)
+    return task.with_files(copies)
 
 
 def _with_code(settings: ExperimentSettings, folder: Path) -> tuple[str, ...]:

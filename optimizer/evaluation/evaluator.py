@@ -133,7 +133,7 @@ class Evaluation:
 
     def _requests(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Request]:
         return [
-            Request(prompt.render(example.input), self._sampling, purpose=purpose)
+            Request(prompt.render(example.input, example.history), self._sampling, purpose=purpose)
             for prompt, example in work
         ]
 

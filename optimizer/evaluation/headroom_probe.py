@@ -205,7 +205,7 @@ class _Asking:
     async def ask(self, tries: Sequence[tuple[Prompt, Sampling, int]]) -> list[list[Outcome]]:
         """Return the outcomes of each attempt over all items; all attempts are one batch."""
         requests = [
-            Request(prompt.render(item.input), sampling, sample, "validate")
+            Request(prompt.render(item.input, item.history), sampling, sample, "validate")
             for prompt, sampling, sample in tries
             for item in self.items
         ]

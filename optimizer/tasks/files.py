@@ -1,54 +1,82 @@
-"""Readers of task files: BIG-bench task.json, BIG-Bench Hard json, .jsonl, .csv and .parquet.
+"""Readers of task files: .csv, .tsv, .jsonl, .parquet, and .json as a list, BIG-bench or BBH.
 
-Knows how each format names its parts; nothing of scorers or splits. Tables are read in
-optimizer.tasks.tables. Every fault of a file is a DataError that names the file.
+Knows how each format holds its rows; nothing of scorers or splits. What a row says is read in
+optimizer.tasks.rows, tables in optimizer.tasks.tables and optimizer.tasks.parquet. Every fault of a
+file is a DataError that names the file.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from optimizer.errors import DataError
+from optimizer.tasks.bigbench import listed
 from optimizer.tasks.bounds import WIDE, ReadLimits, TextCounter, check_size, text_lines, too_much
-from optimizer.tasks.tables import csv_rows, parquet_rows
-from optimizer.types import Example
+from optimizer.tasks.columns import Columns, Row, json_text, plain, text_of
+from optimizer.tasks.parquet import parquet_rows, parquet_rows_at
+from optimizer.tasks.rows import RowReader, Source, build_source, named
+from optimizer.tasks.tables import csv_rows
 
-Row = Mapping[str, Any]
-Parts = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""Input, answers and choices of one example."""
-_OPTION = re.compile(r"[ \t]*(?:\([A-Za-z]\)|-)[ \t]*\S.*")
-"""One line: a pattern over all lines at once would try every way to divide them."""
 LONGEST_NAME = 1000
 _LOOKS = '{"examples": [{"input": "...", "target": "..."}]}'
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_OWN_KEYS = {"input", "target", "choices", "target_scores"}
-_MOST_UNUSED = 100
-_NAMED = 5
-"""Number of faulty examples that a message names."""
+_NO_OPTIONS: tuple[str, ...] = ()
+
+__all__ = ["READERS", "Reading", "Source", "read_rows", "read_source"]
 
 
-@dataclass(frozen=True)
-class Source:
-    """The content of a file or generator: examples in their own order, duplicates included."""
+class Reading:
+    """How a file is to be read: its limits, and the columns of the parts of an example."""
 
-    name: str
-    description: str
-    examples: tuple[Example, ...]
-    unused: tuple[str, ...] = ()
-    """Columns, or keys of rows, that are not used."""
+    def __init__(
+        self,
+        limits: ReadLimits,
+        columns: Columns | None = None,
+        answered: bool = True,
+        shown: str = "",
+    ) -> None:
+        """See `read_source`."""
+        self.limits = limits
+        self.shown = shown
+        self.columns = columns or Columns()
+        self.reader = RowReader(self.columns, answered)
+        self.answered = answered
+
+    def name(self, path: Path) -> str:
+        """Return the name of the task that a file is."""
+        return Path(self.shown).stem if self.shown else path.stem
 
 
-def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
+def read_source(
+    path: Path,
+    limits: ReadLimits = WIDE,
+    columns: Columns | None = None,
+    *,
+    shown: str = "",
+    answered: bool = True,
+) -> Source:
     """Read a task file by its extension.
+
+    Args:
+        path: The file.
+        limits: What may be read.
+        columns: Where a row has the parts of an example; None: under the usual names.
+        shown: The name to call it by, where it lies under another one.
+        answered: Whether every example must have a target.
 
     Raises:
         DataError: If the file is missing, of an unknown format, empty, beyond a limit, or has
             unusable examples.
     """
+    try:
+        return _read(path, Reading(limits, columns, answered, shown))
+    except DataError as problem:
+        if not shown:
+            raise
+        raise DataError(str(problem).replace(str(path), shown)) from problem
+
+
+def _read(path: Path, reading: Reading) -> Source:
     if path.suffix.lower() not in READERS:
         raise DataError(
             f"{path} is not a task file that can be read; its name must end in "
@@ -57,7 +85,7 @@ def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
     if not path.is_file():
         raise DataError(f"There is no task file {path}; check the path.")
     try:
-        return READERS[path.suffix.lower()](path, limits)
+        return READERS[path.suffix.lower()](path, reading)
     except OSError as problem:
         raise DataError(
             f"The task file {path} cannot be read: {problem.strerror or problem}."
@@ -72,25 +100,91 @@ def read_source(path: Path, limits: ReadLimits = WIDE) -> Source:
         ) from None
 
 
-def _read_json(path: Path, limits: ReadLimits) -> Source:
+def read_rows(
+    name: str,
+    rows: Iterable[Mapping[str, Any]],
+    columns: Columns | None = None,
+    limits: ReadLimits = WIDE,
+    *,
+    description: str = "",
+    answered: bool = True,
+) -> Source:
+    """Read rows that are in memory, as `read_source` reads those of a file.
+
+    Raises:
+        DataError: There are none, or some cannot be used.
+    """
+    held = [
+        {
+            str(key): value.tolist() if hasattr(value, "tolist") else value  # NumPy's
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+    return build_source(
+        name,
+        name,
+        description,
+        ((row, _NO_OPTIONS) for row in held),
+        RowReader(columns or Columns(), answered),
+        limits,
+        lambda numbers: {number: plain(held[number - 1]) for number in numbers},
+    )
+
+
+def _read_json(path: Path, reading: Reading) -> Source:
+    limits = reading.limits
     check_size(path, min(limits.file_bytes, limits.piece_bytes))
-    data = _parse(path, path.read_text("utf-8-sig"), f"{path} is not JSON", limits)
+    text = path.read_text("utf-8-sig")
+    try:
+        data = _parse(path, text, f"{path} is not JSON", limits)
+    except NotJSON:
+        # Many tools call a file of JSON lines so.
+        if not text.lstrip().startswith("{") or not _is_json(text.lstrip().partition("\n")[0]):
+            raise
+        return _read_jsonl(path, reading)
     header: Row = data if isinstance(data, dict) else {"examples": data}
     rows = header.get("examples")
     if not isinstance(rows, list):
         raise DataError(f"{path} has no list called 'examples'; it must look like {_LOOKS}.")
-    stem = path.parent.name if path.stem == "task" else path.stem
-    prefix = _text(header.get("task_prefix"))
-    name, description = _text(header.get("name")) or stem, _text(header.get("description"))
+    stem = path.parent.name if path.stem == "task" else reading.name(path)
+    prefix = text_of(header.get("task_prefix"))
+    name, description = text_of(header.get("name")) or stem, text_of(header.get("description"))
     # The name becomes part of the id of every example.
     if len(name) > LONGEST_NAME:
         raise too_much(path, "characters in its name", LONGEST_NAME)
     appends = header.get("append_choices_to_input", True) is not False
-    return _source(path, name, description, rows, lambda row: _listed(row, prefix, appends), limits)
+    usual = reading.columns == Columns()
+    return _source(
+        path,
+        reading,
+        (listed(row, prefix, appends) if usual else (row, _NO_OPTIONS) for row in rows),
+        lambda numbers: ((number, rows_of(path, limits)[number - 1]) for number in numbers),
+        name=name,
+        description=description,
+    )
 
 
-def _read_jsonl(path: Path, limits: ReadLimits) -> Source:
-    return _source(path, path.stem, "", _jsonl_rows(path, limits), _plain, limits)
+def rows_of(path: Path, limits: ReadLimits) -> list[Any]:
+    """Return the rows of a .json file that was read before."""
+    data = _parse(path, path.read_text("utf-8-sig"), f"{path} is not JSON", limits)
+    found: list[Any] = data["examples"] if isinstance(data, dict) else data
+    return found
+
+
+def _read_jsonl(path: Path, reading: Reading) -> Source:
+    if _begins_a_list(path):
+        return _read_json(path, reading)  # many tools call a JSON list so
+
+    def rows() -> Iterator[Any]:
+        return _jsonl_rows(path, reading.limits)
+
+    return _source(path, reading, ((row, _NO_OPTIONS) for row in rows()), _each(rows))
+
+
+def _begins_a_list(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1000).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
 def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
@@ -124,25 +218,40 @@ def _jsonl_rows(path: Path, limits: ReadLimits) -> Iterator[Any]:
                 yield row
     if first is not None:
         raise DataError(
-            str(first) + (f" Nor is line {_named(others)}." if others else "")
+            str(first) + (f" Nor is line {named(others)}." if others else "")
         ) from first
 
 
-def _read_csv(path: Path, limits: ReadLimits) -> Source:
+def _read_csv(path: Path, reading: Reading) -> Source:
     unused: set[str] = set()
-    return _source(path, path.stem, "", csv_rows(path, limits, unused), _plain, limits, unused)
+    rows = csv_rows(path, reading.limits, reading.columns, unused, reading.answered)
+    return _source(
+        path,
+        reading,
+        ((row, _NO_OPTIONS) for row in rows),
+        _each(lambda: csv_rows(path, reading.limits, None)),
+        unused,
+    )
 
 
-def _read_parquet(path: Path, limits: ReadLimits) -> Source:
+def _read_parquet(path: Path, reading: Reading) -> Source:
     unused: set[str] = set()
-    return _source(path, path.stem, "", parquet_rows(path, limits, unused), _plain, limits, unused)
+    rows = parquet_rows(path, reading.limits, reading.columns, unused, reading.answered)
+    return _source(
+        path,
+        reading,
+        ((row, _NO_OPTIONS) for row in rows),
+        lambda numbers: parquet_rows_at(path, reading.limits, numbers),
+        unused,
+    )
 
 
-READERS: dict[str, Callable[[Path, ReadLimits], Source]] = {
+READERS: dict[str, Callable[[Path, Reading], Source]] = {
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".csv": _read_csv,
     ".parquet": _read_parquet,
+    ".tsv": _read_csv,
 }
 
 
@@ -175,155 +284,60 @@ def _parse(path: Path, text: str, fault: str, limits: ReadLimits) -> Any:
         ) from problem
 
 
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _each(rows: Callable[[], Iterable[Any]]) -> Callable[[Collection[int]], Iterator[Any]]:
+    """Return a function that gives rows by their numbers, with these, by reading all again."""
+
+    def found(numbers: Collection[int]) -> Iterator[tuple[int, Any]]:
+        last = max(numbers, default=0)
+        for number, row in enumerate(rows(), 1):
+            if number in numbers:
+                yield number, row
+            if number >= last:
+                break
+
+    return found
+
+
 def _source(
     path: Path,
-    name: str,
-    description: str,
-    rows: Iterable[Any],
-    read: Callable[[Row], Parts],
-    limits: ReadLimits,
+    reading: Reading,
+    rows: Iterable[tuple[Any, Sequence[str]]],
+    rows_at: Callable[[Collection[int]], Iterable[tuple[int, Any]]],
     unused: set[str] | None = None,
+    name: str = "",
+    description: str = "",
 ) -> Source:
-    """Build a source from rows; examples are numbered from 1 in the order of the file.
+    """Build a source whose whole rows are read again where they are wanted.
 
-    Raises:
-        DataError: If there are no examples, or some have no input or answer.
+    The whole rows of a large file would take far more memory than the parts of its examples, and
+    only those of the splits are wanted.
     """
-    counter = TextCounter(path, limits)
-    parts: list[Parts] = []
-    unused = set() if unused is None else unused
-    for number, row in enumerate(rows, 1):
-        try:
-            text, answers, choices = read(row) if isinstance(row, Mapping) else ("", (), ())
-        except _OddChoices as problem:
-            raise DataError(f"Example {number} of {path} {problem}") from None
-        if isinstance(row, Mapping) and len(unused) < _MOST_UNUSED:
-            unused.update(key for key in row if key not in _OWN_KEYS)
-        counter.add_row(text, *answers, *choices)
-        parts.append((text, answers, choices))
-    if not parts:
-        raise DataError(f"{path} has no examples; give it at least as many as the splits need.")
-    without = (
-        (
-            "input",
-            "an input text",
-            [number for number, (text, _, _) in enumerate(parts, 1) if not text.strip()],
-        ),
-        (
-            "answer",
-            "a target",
-            [number for number, (_, answers, _) in enumerate(parts, 1) if not answers],
-        ),
-    )
-    if faults := [_lacking(what, cure, numbers) for what, cure, numbers in without if numbers]:
-        raise DataError(f"{path} {' It '.join(faults)}")
-    return Source(
-        name,
+
+    def whole(numbers: Collection[int]) -> dict[int, Mapping[str, Any]]:
+        wanted = frozenset(numbers)
+        counter, found = TextCounter(path, reading.limits), dict[int, Mapping[str, Any]]()
+        for number, row in rows_at(wanted):
+            found[number] = plain(row) if isinstance(row, Mapping) else {}
+            counter.add(len(json_text(found[number])))
+        if len(found) < len(wanted):
+            raise DataError(f"{path} was changed while it was read; start again.")
+        return found
+
+    return build_source(
+        path,
+        name or reading.name(path),
         description,
-        tuple(
-            Example(f"{name}/{number}", text, answers, choices)
-            for number, (text, answers, choices) in enumerate(parts, 1)
-        ),
-        tuple(sorted(unused)),
+        rows,
+        reading.reader,
+        reading.limits,
+        whole,
+        unused if unused is not None else (),
     )
-
-
-def _lacking(what: str, cure: str, numbers: Sequence[int]) -> str:
-    return f"has examples without an {what}: number {_named(numbers)}; give each {cure}."
-
-
-def _named(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:_NAMED])) + (
-        f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
-    )
-
-
-class _OddChoices(ValueError):
-    """The choices of a row cannot be read; the message continues a sentence on the row."""
-
-
-def _plain(row: Row) -> Parts:
-    """Read a row with input and target.
-
-    The choices are its own, or else those that the input lists as its options.
-    """
-    text = _text(row.get("input"))
-    return text, _answers(row.get("target")), _choices(row.get("choices")) or _options(text)
-
-
-def _choices(value: Any) -> tuple[str, ...]:
-    """Read the choices of a row: a list, or one written as JSON, as in a .csv file.
-
-    Raises:
-        _OddChoices: If they are not a list of texts.
-    """
-    if value is None or value == "":
-        return ()
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
-    texts = tuple(map(_text, value)) if isinstance(value, list | tuple) else ()
-    if not texts or not all(text.strip() for text in texts):
-        raise _OddChoices('has choices that are no list of texts; write them like ["yes", "no"].')
-    return texts
-
-
-def _listed(row: Row, prefix: str, appends: bool) -> Parts:
-    """Read a BIG-bench row: a prefix for all inputs, and scores by choice in place of a target."""
-    text = _text(row.get("input"))
-    if text and prefix:
-        text = f"{prefix}{'' if prefix[-1].isspace() else ' '}{text}"
-    scores = row.get("target_scores")
-    if not isinstance(scores, Mapping):
-        return _plain({**row, "input": text})
-    choices = tuple(scores)
-    return text + (_appended(choices) if appends and text else ""), _best(scores), choices
-
-
-def _best(scores: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the choices with the best score; none where that is not above 0."""
-    numbers = {choice: score for choice, score in scores.items() if isinstance(score, int | float)}
-    best = max(numbers.values(), default=0)
-    return tuple(
-        choice for choice, score in numbers.items() if score == best and best > 0 and choice.strip()
-    )
-
-
-def _appended(choices: Sequence[str]) -> str:
-    """Return the choices as BIG-bench appends them to an input, in the form of BIG-Bench Hard.
-
-    They have letters if the letters suffice.
-    """
-    if len(choices) > len(_LETTERS):
-        return "\nOptions:\n" + "\n".join(f"- {choice}" for choice in choices)
-    return "\nOptions:\n" + "\n".join(
-        f"({letter}) {choice}" for letter, choice in zip(_LETTERS, choices, strict=False)
-    )
-
-
-def _options(text: str) -> tuple[str, ...]:
-    """Return the options that a BIG-Bench Hard input ends with: "(A) text", or "- text"."""
-    lines = text.rstrip().split("\n")
-    options = list(takewhile(_OPTION.fullmatch, reversed(lines)))[::-1]
-    headed = len(options) < len(lines) and lines[-len(options) - 1].rstrip() == "Options:"
-    return tuple(line.strip().removeprefix("-").strip() for line in options) if headed else ()
-
-
-def _answers(target: Any) -> tuple[str, ...]:
-    """Return the accepted answers of a target: a text, a number, or a list of them.
-
-    Empty ones are dropped.
-    """
-    several = target if isinstance(target, list | tuple) else [target]
-    return tuple(text for text in map(_text, several) if text.strip())
-
-
-def _text(value: Any) -> str:
-    """Return a cell as text.
-
-    The text is "" for None, for NaN (an empty cell of a number column), and for values that are not
-    plain.
-    """
-    return str(value) if isinstance(value, str | int | float) and value == value else ""

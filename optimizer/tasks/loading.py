@@ -4,75 +4,98 @@ Decides what a source's examples mean: their scorer, their choices, their splits
 read in optimizer.tasks.files; this module knows none of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
-from optimizer.errors import DataError, shortened, unknown_name
+from optimizer.errors import DataError, SettingsError, shortened, unknown_name
 from optimizer.graders.base import PureGrader
 from optimizer.graders.graders import GRADERS, GraderSpec, as_spec
 from optimizer.graders.numbers import as_number
 from optimizer.graders.regex import check_pattern
 from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL
-from optimizer.tasks.files import Source, read_source
+from optimizer.tasks.columns import Columns, is_json_object
+from optimizer.tasks.files import read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.imported import TASKS, make
 from optimizer.tasks.locked import LockedSplit
-from optimizer.tasks.splitting import distinct, split
-from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task, hash_examples
+from optimizer.tasks.own_splits import merged, separated, split_of, splits_of, with_rows
+from optimizer.tasks.rows import Source
+from optimizer.tasks.sizes import Shares, SizeRule, Sizes
+from optimizer.tasks.splitting import first_of_each
+from optimizer.tasks.targets import few_targets, solved, with_yes_no
+from optimizer.tasks.task import MOST_LABELS, SEED_INSTRUCTION, Task, hash_examples
 from optimizer.types import Completion, Example
 
-FEW_TARGETS = 10
-"""Maximum number of different targets, each used twice or more on average, that count as choices
-[ours].
-"""
 MOST_IMPOSSIBLE = 0.2
 """Share of examples with targets that no answer can match, above which a file is refused [ours];
 the same as for missing items.
 """
 TRIES_PER_ITEM = 50
-_TRUTH = {"true": "Yes", "false": "No"}
 
 
 def load_task(
     source: str,
     *,
-    sizes: Sizes,
+    sizes: SizeRule,
     seed: int,
     scorer: str | GraderSpec | None = None,
     seed_instruction: str | None = None,
+    description: str = "",
+    columns: Columns | None = None,
+    others: Mapping[str, str] | None = None,
+    shown: str = "",
+    answered: bool = True,
 ) -> Task:
     """Load the task that `source` names.
 
     The same source, sizes and seed give the same task on every machine.
 
     Args:
-        source: A name in TASKS, or the path of a .json, .jsonl, .csv or .parquet file.
+        source: A name in TASKS, or the path of a .json, .jsonl, .csv, .tsv or .parquet file.
         sizes: Number of examples of each split.
         seed: Random seed of the splits, and of generated items.
         scorer: The grader, by its name or with settings; None derives it from the examples.
-        seed_instruction: The baseline; None means SEED_INSTRUCTION.
+        seed_instruction: The baseline; None means the system message that all chats of a file
+            share, or else SEED_INSTRUCTION.
+        description: What the task is, for the optimizer model; "" takes the source's own.
+        columns: Where a file's rows have the parts of an example.
+        others: Paths of the files of the dev and test splits, by split, where `source` is that of
+            the train split.
+        shown: The file's name for messages, where it lies under another one.
+        answered: Whether every example must have a target, since the grader needs it.
 
     Raises:
-        DataError: If the source cannot be used.
+        DataError: If the source cannot be used; it names every fault that can be seen.
         SettingsError: If the grader is unknown.
     """
     if scorer is not None and as_spec(scorer).name not in GRADERS:
         raise unknown_name(GRADERS.noun, as_spec(scorer).name, GRADERS)
     named = TASKS.get(source)
+    if named is None:
+        found = _read(source, columns, shown, answered)
+        if others:
+            given = {part: _read(path, columns, "", answered) for part, path in others.items()}
+            found = merged({"train": found, **given})
+        found = replace(found, description=description or found.description)
+        return _split_source(found, sizes, seed, scorer, seed_instruction, noted=True)
+    if isinstance(sizes, Shares):
+        raise SettingsError(
+            f"The task {source} is made to size and has no shares; give it counts, or auto."
+        )
     if isinstance(named, GeneratedTask):
-        found = _generate(named, sizes, seed)
+        found = _generate(named, Sizes(sizes.train, sizes.dev, sizes.test), seed)
+        found = replace(found, description=description or found.description)
         return _split_source(found, sizes, seed, scorer or named.scorer, seed_instruction)
-    if named is not None:
-        return _made(source, make(source, named, sizes, seed), scorer, seed_instruction)
-    return _split_source(_read(source), sizes, seed, scorer, seed_instruction, noted=True)
+    task = _made(source, make(source, named, sizes, seed), scorer, seed_instruction)
+    return replace(task, description=description or task.description)
 
 
 def split_task(
     name: str,
     examples: Sequence[Example],
-    sizes: Sizes,
+    sizes: SizeRule,
     seed: int,
     *,
     description: str = "",
@@ -124,20 +147,45 @@ def _made(
 
 def _split_source(
     found: Source,
-    sizes: Sizes,
+    sizes: SizeRule,
     seed: int,
     scorer: str | GraderSpec | None,
     seed_instruction: str | None,
     noted: bool = False,
 ) -> Task:
-    """Return the task of a source; `noted`: with a sentence on what was read of it."""
-    examples = [_with_yes_no(example) for example in _solved(distinct(found.examples))]
+    """Return the task of a source; `noted`: with a sentence on what was read of it.
+
+    Raises:
+        DataError: It cannot be used; every fault that can be seen is named.
+    """
+    faults: list[str] = []
+    kept, leaks = separated(found) if found.splits else (list(found.examples), [])
+    different, conflict = first_of_each(kept)
+    examples = [with_yes_no(example) for example in solved(different)]
+    faults += [conflict] if conflict else []
     grader = as_spec(scorer or default_scorer(examples))
-    examples = fitted(examples, grader.name)
+    try:
+        examples = fitted(examples, grader.name)
+    except DataError as problem:
+        faults.append(str(problem))
     # Split after fitting: what a scorer needs must not depend on the split.
-    train, dev, test = split(found.name, examples, sizes, Random(f"split {seed}"))
-    instruction = SEED_INSTRUCTION if seed_instruction is None else seed_instruction
+    try:
+        train, dev, test = splits_of(found, examples, sizes, Random(f"split {seed}"))
+    except DataError as problem:
+        faults.append(str(problem))
+    if faults:
+        raise DataError(" ".join(faults))
     impossible = _impossible_targets((*train, *dev, *test), grader)
+    instruction = (
+        (found.system or SEED_INSTRUCTION) if seed_instruction is None else seed_instruction
+    )
+    train, dev, test = with_rows(found, (train, dev, test))
+    own = split_of(found) if found.splits else {}
+    notes = [*leaks, *found.notes]
+    if found.system and seed_instruction is None:
+        notes.append("the system message that its chats share is the baseline")
+    if type(sizes) is not Sizes or found.splits:
+        notes.append(f"split into {len(train)}, {len(dev)} and {len(test)}")
     return Task(
         found.name,
         found.description,
@@ -146,8 +194,8 @@ def _split_source(
         train,
         dev,
         LockedSplit.lock(test),
-        hash_examples(examples),
-        _data_note(found, examples, grader.name) + impossible if noted else "",
+        hash_examples(examples, (own[example.id] for example in examples) if own else ()),
+        _data_note(found, examples, grader.name, notes) + impossible if noted else "",
     )
 
 
@@ -192,18 +240,21 @@ def _impossible_targets(examples: Sequence[Example], spec: GraderSpec) -> str:
     return f" {sentence}"
 
 
-def _data_note(found: Source, examples: Sequence[Example], scorer: str) -> str:
+def _data_note(
+    found: Source, examples: Sequence[Example], scorer: str, notes: Sequence[str] = ()
+) -> str:
     """Return a sentence on what was read and used: rows, unused columns, and classes."""
     rows, kept = len(found.examples), len(examples)
     left_out = f", {rows - kept} repeated ones left out" if kept < rows else ""
     unused = f"; not used: {shortened(', '.join(found.unused))}" if found.unused else ""
-    targets = {example.answers[0] for example in examples}
+    targets = {example.answers[:1] for example in examples}
     classes = (
         f"; {len(targets)} different targets"
-        if scorer == "choice" and len(targets) <= FEW_TARGETS
+        if scorer == "choice" and len(targets) <= MOST_LABELS
         else ""
     )
-    return f"{found.name}: {rows} rows{left_out}, scorer {scorer}{classes}{unused}."
+    more = "".join(f"; {note}" for note in notes)
+    return f"{found.name}: {rows} rows{left_out}, scorer {scorer}{classes}{unused}{more}."
 
 
 def default_scorer(examples: Sequence[Example]) -> str:
@@ -214,9 +265,12 @@ def default_scorer(examples: Sequence[Example]) -> str:
     """
     if all(example.choices for example in examples):
         return "choice"
-    if all(as_number(answer) is not None for example in examples for answer in example.answers):
+    answers = [answer for example in examples for answer in example.answers]
+    if all(as_number(answer) is not None for answer in answers):
         return "number"
-    return "choice" if _few_targets(examples) else "exact"
+    if "json" in GRADERS and all(map(is_json_object, answers)):
+        return "json"
+    return "choice" if few_targets(examples) else "exact"
 
 
 def fitting_scorers(examples: Sequence[Example]) -> tuple[str, ...]:
@@ -229,41 +283,6 @@ def fitting_scorers(examples: Sequence[Example]) -> tuple[str, ...]:
         as_number(answer) is not None for example in examples for answer in example.answers
     )
     return tuple(dict.fromkeys([wanted, *(["number"] if numbers else []), "exact"]))
-
-
-def _few_targets(examples: Sequence[Example]) -> bool:
-    targets = {example.answers[0].casefold() for example in examples}
-    return targets <= {"yes", "no", "true", "false"} or (
-        len(targets) <= FEW_TARGETS and 2 * len(targets) <= len(examples)
-    )
-
-
-def _solved(examples: Sequence[Example]) -> Sequence[Example]:
-    """Return the examples with final answers only, where all targets are worked solutions.
-
-    A worked solution ends in a line "#### 18", as in GSM8K (Cobbe et al. 2021, arXiv 2110.14168).
-    """
-    ends_by_place = [tuple(map(_end_of_solution, example.answers)) for example in examples]
-    if not all(all(ends) for ends in ends_by_place):
-        return examples
-    return [
-        replace(example, answers=ends)
-        for example, ends in zip(examples, ends_by_place, strict=True)
-    ]
-
-
-def _end_of_solution(text: str) -> str:
-    line = text.rstrip().rpartition("\n")[2]
-    return line.removeprefix("####").strip() if line.startswith("####") else ""
-
-
-def _with_yes_no(example: Example) -> Example:
-    """Return the example with Yes or No accepted too where its answer is True or False."""
-    word = _TRUTH.get(example.answers[0].casefold())
-    known = {answer.casefold() for answer in example.answers}
-    if word is None or word.casefold() in known or len(known) > 1:
-        return example
-    return replace(example, answers=(*example.answers, word))
 
 
 def fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
@@ -291,7 +310,7 @@ def fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
                 "number; use the scorer exact."
             )
     if scorer == "choice":
-        targets = tuple(sorted({example.answers[0] for example in examples}))
+        targets = tuple(sorted({example.answers[0] for example in examples if example.answers}))
         return [
             example if example.choices else replace(example, choices=targets)
             for example in examples
@@ -299,14 +318,14 @@ def fitted(examples: Sequence[Example], scorer: str) -> list[Example]:
     return list(examples)
 
 
-def _read(source: str) -> Source:
+def _read(source: str, columns: Columns | None, shown: str, answered: bool) -> Source:
     path = expanded(source)
     if not path.exists() and not path.suffix and path.name == source:
         raise DataError(
             f"There is no task called {source!r}, and no file of that name; generated tasks are: "
             f"{', '.join(sorted(GENERATED))}."
         )
-    return read_source(path)
+    return read_source(path, columns=columns, shown=shown, answered=answered)
 
 
 def _generate(task: GeneratedTask, sizes: Sizes, seed: int) -> Source:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from optimizer.budget.cost import text_bytes
+from optimizer.budget.cost import MESSAGE_TOKENS, text_bytes
 from optimizer.types import Example, Message
 
 
@@ -100,4 +100,6 @@ class SingleReading:
 
 
 def _input_bytes(example: Example) -> int:
-    return text_bytes(example.input) + sum(text_bytes(turn.content) for turn in example.history)
+    # Each turn has tokens of its own beside those of its text.
+    turns = sum(text_bytes(turn.content) + MESSAGE_TOKENS for turn in example.history)
+    return text_bytes(example.input) + turns

@@ -7,13 +7,14 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from optimizer.candidate import Problem
-from optimizer.errors import SettingsError
 from optimizer.grader import Grader
 from optimizer.graders.graders import GraderSpec
 from optimizer.prompt import Prompt
 from optimizer.tasks.locked import LockedSplit
+from optimizer.tasks.sizes import Sizes as Sizes
 from optimizer.types import Example
 
 SEED_INSTRUCTION = "Let's think step by step."
@@ -22,30 +23,8 @@ al. 2024, arXiv 2402.02101.
 """
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Number of examples of each split [ours].
-
-    Raises:
-        SettingsError: For a split without examples.
-    """
-
-    train: int = 50
-    dev: int = 50
-    test: int = 100
-
-    def __post_init__(self) -> None:
-        for split in ("train", "dev", "test"):
-            if getattr(self, split) < 1:
-                raise SettingsError(
-                    f"The {split} split needs at least 1 example, not {getattr(self, split)}; "
-                    f"raise sizes.{split}."
-                )
-
-    @property
-    def total(self) -> int:
-        """Return the number of examples of all splits."""
-        return self.train + self.dev + self.test
+MOST_LABELS = 50
+"""Number of labels above which they are not listed [ours]."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +63,16 @@ class Task:
         """Return the baseline."""
         return Prompt(self.seed_instruction)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the answers that every example of a choice task allows; () where they differ.
+
+        It is () as well where they are more than MOST_LABELS.
+        """
+        found = {example.choices for example in self.train}
+        labels = found.pop() if len(found) == 1 else ()
+        return labels if len(labels) <= MOST_LABELS else ()
+
     def problem(self, grader: Grader | None = None) -> Problem:
         """Return what a strategy may see: no dev items, and no way to the test split.
 
@@ -96,10 +85,19 @@ class Task:
         )
 
 
-def hash_examples(examples: Iterable[Example]) -> str:
-    """Return the sha256, in hex, of the examples' inputs, answers and choices, in order."""
+def hash_examples(examples: Iterable[Example], splits: Iterable[str] = ()) -> str:
+    """Return the sha256, in hex, of the examples' inputs, answers and choices, in order.
+
+    The turns before an input count where there are any, and so does the split of each example,
+    where the source has its own.
+    """
     digest = hashlib.sha256()
-    for example in examples:
-        line = json.dumps([example.input, example.answers, example.choices], ensure_ascii=True)
+    for example, split in zip_longest(examples, splits):
+        parts: list[object] = [example.input, example.answers, example.choices]
+        if example.history:
+            parts.append([[turn.role, turn.content] for turn in example.history])
+        if split is not None:
+            parts.append({"split": split})
+        line = json.dumps(parts, ensure_ascii=True)
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()

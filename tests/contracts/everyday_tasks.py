@@ -161,7 +161,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
         with path.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
             table.writerow(rows[0])
-            table.writerows([map(_cell, row.values()) for row in rows])
+            table.writerows([[_cell(row[name]) for name in rows[0]] for row in rows])
     elif path.suffix == ".jsonl":
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     elif path.suffix == ".json":

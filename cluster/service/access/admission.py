@@ -24,6 +24,7 @@ from optimizer.graders.graders import GRADERS
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from optimizer.tasks.imported import TASKS
+from optimizer.tasks.sizes import Sizes
 
 MODEL_SETTINGS = ("max_tokens",)
 """The settings of a model that a request may search.
@@ -88,21 +89,33 @@ def expect_within(request: OptimizationRequest, service: ServiceSettings) -> Non
         SettingsError: It is larger, or `expect_offered` refuses it.
     """
     limits = service.limits
-    examples = sum((task.sizes or request.sizes).build().total for task in request.tasks) * len(
+    rules = [(task.sizes or request.sizes).build() for task in request.tasks]
+    # How many examples shares are, and a file's own splits, is known once the file was read.
+    examples = sum(rule.total for rule in rules if isinstance(rule, Sizes)) * len(
         set(request.seeds)
     )
-    if examples > limits.examples:
-        raise SettingsError(
-            f"The request has {examples:,} examples in the splits of all its tasks and seeds, more "
-            f"than the {limits.examples:,} that this service takes: make sizes smaller, or take "
-            "fewer tasks or seeds."
-        )
+    expect_few_examples(examples, service)
     trials = requested_trials(request, service)
     if trials > limits.trials:
         raise SettingsError(
             f"The request has {trials:,} trials, more than the {limits.trials:,} that this service "
             "takes: ask for "
             "fewer tasks, strategies, seeds or points of the search, or send several requests."
+        )
+
+
+def expect_few_examples(examples: int, service: ServiceSettings) -> None:
+    """Refuse a request whose splits have more examples together than the operator allows.
+
+    Raises:
+        SettingsError: They have.
+    """
+    limits = service.limits
+    if examples > limits.examples:
+        raise SettingsError(
+            f"The request has {examples:,} examples in the splits of all its tasks and seeds, more "
+            f"than the {limits.examples:,} that this service takes: make sizes smaller, or take "
+            "fewer tasks or seeds."
         )
 
 

@@ -16,6 +16,7 @@ from cluster.config.labels import slug
 from cluster.config.search_space import SELECTION
 from cluster.experiment.prepare import SETTINGS_FILE, Experiment, check
 from cluster.service.access.admission import (
+    expect_few_examples,
     expect_harmless,
     expect_offered,
     expect_within,
@@ -146,6 +147,8 @@ def checked(
             raise _no_file(task.file)
     settings = experiment_settings(request, service, out)
     trials, tasks, recorded = check(settings)
+    parts = [(task.train, task.dev, task.test) for task in tasks.values()]
+    expect_few_examples(sum(len(part) for splits in parts for part in splits), service)
     if settings.search:
         settings.search.searcher.build().check()
     return Experiment(settings.model_copy(update={"recorded": recorded}), trials, tasks, out)

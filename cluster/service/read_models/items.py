@@ -21,7 +21,6 @@ from optimizer.grader import Grader
 from optimizer.graders.base import PureGrader, score_outcome
 from optimizer.prompt import Prompt
 from optimizer.tasks.generated import GENERATED
-from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Example, Request, Sampling, Score
 from serving.ledger import ENDING
@@ -53,7 +52,10 @@ class TrialData:
         if self.ledger is None:
             return None
         return self.ledger.get(
-            key_of(self.target, Request(prompt.render(example.input), self.sampling))
+            key_of(
+                self.target,
+                Request(prompt.render(example.input, example.history), self.sampling),
+            )
         )
 
     def score(self, answer: Completion, example: Example) -> Score | None:
@@ -84,18 +86,13 @@ class Items:
         """Return what a trial was measured on; None if the task's data cannot be read any more."""
         task_settings = next(one for one in settings.tasks if one.label == trial_spec.task)
         source = task_settings.source
-        known_by = (folder.place, source, _changed_at(source), trial_spec.comparison_group)
+        changed = [_changed_at(path) for path in (source, *task_settings.files.values())]
+        known_by = (folder.place, source, changed, trial_spec.comparison_group)
         key = "\n".join(map(str, known_by)).encode()
         try:
             task: Task = self._results.cached(
                 hashlib.sha256(key).digest(),
-                lambda: load_task(
-                    task_settings.source,
-                    sizes=settings.sizes_of(task_settings),
-                    seed=trial_spec.seed,
-                    scorer=task_settings.grader,
-                    seed_instruction=task_settings.seed_instruction,
-                ),
+                lambda: task_settings.load(settings.sizes_of(task_settings), trial_spec.seed),
                 2**20,
             )
         except PromptrayError:

@@ -10,7 +10,6 @@ from typing import Any
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.search_space import OPTIMIZER
 from cluster.config.task import TaskSettings
-from optimizer.tasks.imported import is_file
 from serving.settings import parse_model
 
 _ID = re.compile(r"file-[0-9A-Za-z]+")
@@ -42,8 +41,11 @@ def searched(settings: ExperimentSettings) -> dict[str, Any] | None:
 
 def _task(task: TaskSettings) -> dict[str, Any]:
     """Return a task with an uploaded file by its id, and another file by its name."""
-    path = PurePath(task.source)
-    source = path.parent.name if _ID.fullmatch(path.parent.name) else path.name
     return task.model_dump(mode="json") | {
-        "source": source if is_file(task.source) else task.source
+        setting: _shown(path) for setting, path in task.files.items()
     }
+
+
+def _shown(place: str) -> str:
+    path = PurePath(place)
+    return path.parent.name if _ID.fullmatch(path.parent.name) else path.name

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from cluster.config.budget import BudgetSettings
 from cluster.config.component_spec import STORED
 from cluster.config.experiment import SamplingSettings
-from cluster.config.task import SizeSettings
+from cluster.config.sizes import SizeSettings
 from cluster.service.schemas.base import Answer
 from cluster.service.schemas.examples import WorkedExample
 from cluster.service.schemas.plain import MOST_KEY, expect_bounded
@@ -103,7 +103,7 @@ class OptimizationRequest(Strict):
     strategies: Annotated[tuple[StrategyRequest, ...], Field(min_length=1, max_length=32)]
     selection: SelectionRequest = SelectionRequest()
     seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)] = (0,)
-    sizes: SizeSettings = SizeSettings()
+    sizes: SizeSettings = SizeSettings(auto=True)
     sampling: SamplingSettings = SamplingSettings()
     budget: BudgetSettings = BudgetSettings()
     form_control: bool = Field(

@@ -20,9 +20,9 @@ from optimizer.operators.reply import Unreadable, read_causes, read_prompt, read
 from optimizer.operators.template import attempted, escape, solved, unescape
 from optimizer.prompt import Prompt as PromptOf
 from optimizer.prompt import Step, followed_steps, has_form, read_trace
-from optimizer.tasks.files import _options
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.faults import first_fault
+from optimizer.tasks.rows import _options
 from optimizer.types import Completion, Example, Message, Request
 from serving.engines.rulebook.engine import RulebookEngine
 from serving.engines.rulebook.metaprompt import Query
