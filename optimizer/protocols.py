@@ -8,6 +8,7 @@ from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.grader import Grader as Grader
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
+from optimizer.statistics import Scores
 from optimizer.types import Answer, Example, Outcome, Purpose, Request
 
 
@@ -96,6 +97,18 @@ class Deciding(Protocol):
 
     def ahead(self, wins: int, losses: int, items: int) -> bool:
         """Return whether an arm beats another, given wins and losses on their shared items."""
+
+
+@runtime_checkable
+class DecidingOnScores(Protocol):
+    """The same for graded scores, of which wins and losses alone say too little.
+
+    A rule that has only `Deciding.ahead` is asked with scores of 0 and 1, and borrows the test of
+    racing for all others.
+    """
+
+    def ahead_on_scores(self, scores: Scores, rival: Scores) -> bool:
+        """Return whether an arm beats another, given both arms' scores on their shared items."""
 
 
 class SelectionRule(Protocol):

@@ -15,8 +15,8 @@ from typing import Protocol
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
 from optimizer.prompt import Prompt, adherence, adherence_by_step
-from optimizer.protocols import Deciding, SelectionRule
-from optimizer.statistics import discordant, known_mean, leads
+from optimizer.protocols import Deciding, DecidingOnScores, SelectionRule
+from optimizer.statistics import discordant, is_binary, known_mean, leads, leads_on_scores
 from optimizer.types import Answer, Example, Outcome, Purpose
 
 Pair = tuple[int, int]
@@ -74,6 +74,9 @@ class PairwiseComparison:
         self._dev = dev
         # A rule that cannot compare two arms early borrows the test of racing [ours].
         self._leads = rule.ahead if isinstance(rule, Deciding) else leads
+        self._leads_on_scores = (
+            rule.ahead_on_scores if isinstance(rule, DecidingOnScores) else leads_on_scores
+        )
         self._answer_by_pair: dict[Pair, Answer] = {}
 
     async def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
@@ -193,4 +196,6 @@ class PairwiseComparison:
         mine_by_item, its_by_item = (
             [self._answer_by_pair[arm, item].score.value for item in shared] for arm in (one, other)
         )
-        return self._leads(*discordant(its_by_item, mine_by_item))
+        if is_binary(mine_by_item, its_by_item):
+            return self._leads(*discordant(its_by_item, mine_by_item))
+        return self._leads_on_scores(mine_by_item, its_by_item)

@@ -11,7 +11,7 @@ from optimizer.errors import SettingsError
 from optimizer.protocols import Measure
 from optimizer.selection.allocation import worthwhile_items
 from optimizer.selection.scoreboard import Scoreboard, check_budget_share
-from optimizer.statistics import discordant, leads, sign_test
+from optimizer.statistics import Scores, chance_behind, leads, leads_on_scores
 from optimizer.validators import at_least
 
 CROWDING = 0.3
@@ -26,8 +26,9 @@ class Racing:
     """Settings of a race.
 
     The idea: Hoeffding and F-races (Maron & Moore 1994; Birattari et al. 2002), for prompts CAPO
-    (arXiv 2504.16005: blocks, paired t-test at 0.2). Ours pairs by an exact sign test, since scores
-    are 0 or 1 [ours]. Items are run in their given order, which the split has shuffled: a parent
+    (arXiv 2504.16005: blocks, paired t-test at 0.2). Ours pairs by an exact sign test where scores
+    are 0 or 1, and else by a permutation test, for which a small win counts less than a large one
+    [ours]. Items are run in their given order, which the split has shuffled: a parent
     that competes again next round meets the same items, and the ledger has its answers.
 
     Raises:
@@ -73,6 +74,10 @@ class Racing:
         See protocols.Deciding.
         """
         return leads(wins, losses, items, self.block_items, self.alpha)
+
+    def ahead_on_scores(self, scores: Scores, rival: Scores) -> bool:
+        """Return the same for graded scores (see protocols.DecidingOnScores)."""
+        return leads_on_scores(scores, rival, self.block_items, self.alpha)
 
     async def select(
         self, arms: int, items: int, keep: int, measure: Measure, rng: Random
@@ -146,11 +151,10 @@ class _Race:
         """Return the arms that lose to the last one that would be kept."""
         # Compared with the last kept one: losing to the best alone is no reason to drop out.
         marker = self._board.scores(ranked[self._keep - 1])
-        tests = {arm: discordant(marker, self._board.scores(arm)) for arm in ranked[self._keep :]}
         return {
             arm
-            for arm, (wins, losses, _) in tests.items()
-            if sign_test(wins, losses) <= self._rules.alpha
+            for arm in ranked[self._keep :]
+            if chance_behind(self._board.scores(arm), marker) <= self._rules.alpha
         }
 
     def _not_worthwhile(self, ranked: list[int], within: int) -> set[int]:

@@ -1,7 +1,9 @@
 """Intervals and paired tests on scores.
 
-A score is 0.0 to 1.0, or None where there was no answer to score: None is left out. All tests are
-exact and need no large sample. Knows nothing of models or prompts.
+A score is 0.0 to 1.0, or None where there was no answer to score: None is left out. The scores
+choose the method: of 0 and 1 alone they are shares, with Wilson's interval, the adjusted Wald
+interval of a difference and the exact McNemar test; all others are graded, with bootstrap intervals
+and the paired permutation test. No test needs a large sample. Knows nothing of models or prompts.
 """
 
 from optimizer.statistics.comparisons import Pooled, holm, pooled_test, sign_flip_test
@@ -17,24 +19,30 @@ from optimizer.statistics.headroom import (
 from optimizer.statistics.intervals import (
     Estimate,
     Interval,
-    bootstrap_difference,
+    IntervalKind,
     difference_interval,
     estimate,
+    gain_interval,
     wilson,
 )
 from optimizer.statistics.paired import (
     Comparison,
     PairedTest,
+    TestKind,
+    chance_behind,
     leads,
+    leads_on_scores,
     paired_test,
     sign_test,
     two_sided,
     verdict,
 )
+from optimizer.statistics.permutation import permutation_test
 from optimizer.statistics.scores import (
     MOST_MISSING,
     Scores,
     discordant,
+    is_binary,
     known_mean,
     mean_score,
     too_many_missing,
@@ -47,23 +55,29 @@ __all__ = [
     "Gain",
     "Headroom",
     "Interval",
+    "IntervalKind",
     "Noise",
     "PairedTest",
     "Pooled",
     "Scores",
-    "bootstrap_difference",
+    "TestKind",
+    "chance_behind",
     "detectable_gain",
     "difference_interval",
     "discordant",
     "estimate",
     "gain",
+    "gain_interval",
     "headroom",
     "holm",
+    "is_binary",
     "known_mean",
     "leads",
+    "leads_on_scores",
     "mean_score",
     "noise_floor",
     "paired_test",
+    "permutation_test",
     "pooled_test",
     "share_known",
     "sign_flip_test",

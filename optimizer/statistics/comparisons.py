@@ -8,11 +8,13 @@ trial, and a few trials can show little. `holm` corrects for the number of compa
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from optimizer.statistics.bootstrap import bootstrap_ends
 from optimizer.statistics.intervals import Interval, difference_interval
-from optimizer.statistics.paired import two_sided
-from optimizer.statistics.scores import Scores, discordant
+from optimizer.statistics.paired import TestKind, two_sided
+from optimizer.statistics.permutation import permutation_test
+from optimizer.statistics.scores import Scores, differences, discordant, is_binary
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,9 @@ class Pooled:
     """The second prompts of some pairs compared with the first ones, over all their items."""
 
     difference: float
-    """Difference of the shares that are right, over all items that both have a score for; 0.0 where
-    there are none.
+    """Difference of the mean scores, over all items that both have a score for; 0.0 where there are
+    none.
     """
-    interval: Interval
-    """95% interval of `difference`, not corrected for other comparisons."""
     p_value: float
     """Two-sided, not corrected for other comparisons."""
     improved: int
@@ -32,17 +32,31 @@ class Pooled:
     items: int
     strata: int
     """Number of pairs of prompts: mostly seeds."""
-    net_by_stratum: tuple[int, ...]
-    """Items that the second prompt won, minus those that it lost, for each pair of prompts."""
+    net_by_stratum: tuple[float, ...]
+    """Sum of the differences of each pair of prompts: of scores of 0 and 1 the items that the
+    second prompt won, minus those that it lost.
+    """
+    kind: TestKind = "exact McNemar"
+    differences: tuple[float, ...] = field(default=(), repr=False)
+    """Difference of each item where scores are graded; else empty."""
+
+    @property
+    def interval(self) -> Interval:
+        """Return the 95% interval of `difference`, not corrected for other comparisons."""
+        if self.kind == "exact McNemar":
+            return difference_interval(self.improved, self.worsened, self.items)
+        # Made where it is shown, and not before: most comparisons only need the p-value.
+        return Interval(*bootstrap_ends(self.differences, (-1.0, 1.0)), "bootstrap")
 
 
 def pooled_test(strata: Sequence[tuple[Scores, Scores]]) -> Pooled:
-    """Run an exact McNemar test over several pairs of prompts.
+    """Run a paired test over several pairs of prompts.
 
     Each pair (first, second) was scored on items of its own. Stratified: only items within one pair
     are compared, so that strata may differ in difficulty. Under the null hypothesis each item that
-    differs is a fair coin, whatever its stratum, so their counts add up (McNemar 1947; Cochran
-    1950).
+    differs is a fair coin, whatever its stratum, so that of scores of 0 and 1 their counts add up
+    (exact McNemar test; McNemar 1947, Cochran 1950), and of graded scores their differences
+    (permutation test).
 
     Assumes that the items of different strata are drawn independently. Generated tasks do that:
     seeds share the generator, not items. Seeds of one data file may share items; then the p-value
@@ -53,34 +67,50 @@ def pooled_test(strata: Sequence[tuple[Scores, Scores]]) -> Pooled:
     improved, worsened, items = (
         (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
     )
+    if all(is_binary(first, second) for first, second in strata):
+        return Pooled(
+            (improved - worsened) / items if items else 0.0,
+            two_sided(improved, worsened),
+            improved,
+            worsened,
+            items,
+            len(counts),
+            tuple(up - down for up, down, _ in counts),
+        )
+    by_stratum = [differences(first, second) for first, second in strata]
+    found = tuple(change for changes in by_stratum for change in changes)
     return Pooled(
-        (improved - worsened) / items if items else 0.0,
-        difference_interval(improved, worsened, items),
-        two_sided(improved, worsened),
+        sum(found) / items if items else 0.0,
+        permutation_test(found),
         improved,
         worsened,
         items,
         len(counts),
-        tuple(up - down for up, down, _ in counts),
+        tuple(round(sum(changes), 12) for changes in by_stratum),
+        "permutation",
+        found,
     )
 
 
-def sign_flip_test(net_wins: Sequence[int]) -> float:
+def sign_flip_test(net_wins: Sequence[float]) -> float:
     """Return the p-value of a two-sided exact sign-flip permutation test (Fisher 1935).
 
-    The statistic is the sum of whole numbers, one for each trial pair: if neither strategy is
-    better, each could as well have had the other sign. Exact for any length: the distribution of
-    the sum is computed, not sampled. n trial pairs can give no p-value below 2 / 2**n.
+    The statistic is the sum of one number for each trial pair: if neither strategy is better, each
+    could as well have had the other sign. Exact for whole numbers of any length: the distribution
+    of the sum is computed, not sampled; for others up to 16 trial pairs, and sampled beyond. n
+    trial pairs can give no p-value below 2 / 2**n.
     """
+    if not all(float(net).is_integer() for net in net_wins):
+        return permutation_test(net_wins)
     # The number of sign patterns for each sum, extended by one pair at a time.
     ways_by_sum: Counter[int] = Counter({0: 1})
-    for net in net_wins:
+    for net in map(int, net_wins):
         flipped: Counter[int] = Counter()
         for total, ways in ways_by_sum.items():
             flipped[total + net] += ways
             flipped[total - net] += ways
         ways_by_sum = flipped
-    seen = abs(sum(net_wins))
+    seen = abs(int(sum(net_wins)))
     return sum(ways for total, ways in ways_by_sum.items() if abs(total) >= seen) / (
         1 << len(net_wins)
     )

@@ -5,8 +5,8 @@ Knows no test and no verdict.
 
 from dataclasses import dataclass
 
-from optimizer.statistics.intervals import Interval, difference_interval
-from optimizer.statistics.scores import Scores, differences, discordant
+from optimizer.statistics.intervals import Interval, gain_interval
+from optimizer.statistics.scores import Scores, differences
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Gain:
 
     value: float
     interval: Interval | None
-    """95%, adjusted Wald for paired shares (Bonett & Price 2012); None where it is not known which
-    items changed.
+    """95%: adjusted Wald for paired shares (Bonett & Price 2012), bootstrap for graded scores; None
+    where it is not known which items changed.
     """
     items: int
     """Items that both have a score for."""
@@ -38,5 +38,4 @@ def gain(before: Scores, after: Scores) -> Gain | None:
     found = differences(before, after)
     if not found:
         return None
-    improved, worsened, items = discordant(before, after)
-    return Gain(sum(found) / items, difference_interval(improved, worsened, items), items)
+    return Gain(sum(found) / len(found), gain_interval(before, after), len(found))

@@ -1,32 +1,39 @@
-"""Intervals for a share, and for the difference of two shares on the same items.
+"""Intervals for a mean score, and for the mean difference of two prompts on the same items.
 
-Knows no verdict.
+Scores of 0 and 1 have intervals for shares, and graded scores those of `bootstrap`: the scores
+themselves decide. Knows no verdict.
 """
 
 from dataclasses import dataclass
 from math import sqrt
-from random import Random
-from statistics import NormalDist, fmean
+from statistics import NormalDist
+from typing import Literal
 
-from optimizer.statistics.scores import Scores, differences, mean_score
+from optimizer.statistics.bootstrap import bootstrap_ends
+from optimizer.statistics.scores import Scores, differences, discordant, is_binary, mean_score
+
+IntervalKind = Literal["Wilson", "adjusted Wald", "bootstrap"]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The two ends of an interval."""
+    """The two ends of an interval, and how they were found."""
 
     low: float
     high: float
+    kind: IntervalKind = "Wilson"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean score with its Wilson interval; `mean` is None where no item was measured."""
+    """A mean score with its interval; `mean` is None where no item was measured."""
 
     mean: float | None
     low: float
     high: float
     items: int
+    kind: IntervalKind = "Wilson"
+    """How the interval was found: "Wilson" for shares, "bootstrap" for graded scores."""
 
 
 def wilson(successes: float, items: int, confidence: float = 0.95) -> Interval:
@@ -50,8 +57,12 @@ def wilson(successes: float, items: int, confidence: float = 0.95) -> Interval:
 def estimate(scores: Scores, confidence: float = 0.95) -> Estimate:
     """Return the mean of the measured scores with its interval."""
     measured = [score for score in scores if score is not None]
-    interval = wilson(sum(measured), len(measured), confidence)
-    return Estimate(mean_score(measured), interval.low, interval.high, len(measured))
+    interval = (
+        wilson(sum(measured), len(measured), confidence)
+        if is_binary(measured)
+        else Interval(*bootstrap_ends(measured, (0.0, 1.0), confidence), "bootstrap")
+    )
+    return Estimate(mean_score(measured), interval.low, interval.high, len(measured), interval.kind)
 
 
 def difference_interval(
@@ -69,29 +80,33 @@ def difference_interval(
     if min(improved, worsened) < 0 or improved + worsened > items:
         raise ValueError(f"{improved} improved and {worsened} worsened of {items} items cannot be.")
     if items == 0:
-        return Interval(-1.0, 1.0)
+        return Interval(-1.0, 1.0, "adjusted Wald")
     # One pseudo-item in each direction (Bonett & Price 2012).
     up, down = (improved + 1) / (items + 2), (worsened + 1) / (items + 2)
     half = _z(confidence) * sqrt((up + down - (up - down) ** 2) / (items + 2))
     difference = (improved - worsened) / items
     return Interval(
-        max(-1.0, min(difference, up - down - half)), min(1.0, max(difference, up - down + half))
+        max(-1.0, min(difference, up - down - half)),
+        min(1.0, max(difference, up - down + half)),
+        "adjusted Wald",
     )
 
 
-def bootstrap_difference(
-    before: Scores, after: Scores, rng: Random, resamples: int = 2000, confidence: float = 0.95
-) -> Interval:
-    """Return the percentile bootstrap interval (Efron 1979) of the mean of `after - before`.
+def gain_interval(before: Scores, after: Scores, confidence: float = 0.95) -> Interval:
+    """Return the interval of the mean of `after - before`, over the items that both have.
 
-    Items are resampled. Without a pair the interval is -1 to 1.
+    Adjusted Wald for scores of 0 and 1 alone, else a bootstrap over the items. Without a shared
+    item it is -1 to 1.
+
+    Raises:
+        ValueError: If their lengths differ.
     """
+    if is_binary(before, after):
+        return difference_interval(*discordant(before, after), confidence)
     found = differences(before, after)
     if not found:
-        return Interval(-1.0, 1.0)
-    means = sorted(fmean(rng.choices(found, k=len(found))) for _ in range(resamples))
-    tail = int(resamples * (1 - confidence) / 2)
-    return Interval(means[tail], means[resamples - 1 - tail])
+        return Interval(-1.0, 1.0, "bootstrap")
+    return Interval(*bootstrap_ends(found, (-1.0, 1.0), confidence), "bootstrap")
 
 
 def _z(confidence: float) -> float:

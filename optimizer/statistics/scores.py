@@ -14,6 +14,17 @@ MOST_MISSING = 0.2
 """Share of missing answers above which the rest is no measure of the whole [ours]: which calls fail
 may depend on the item, and a fifth of the items moves a mean as far as prompts differ.
 """
+_BINARY = frozenset((0.0, 1.0, None))
+_DIGITS = 12
+"""Digits of a difference: 0.3 - 0.2 and 0.2 - 0.1 must be the same, as ties count in tests."""
+
+
+def is_binary(*scores: Scores) -> bool:
+    """Return whether all of the scores that came are 0 or 1.
+
+    Then the exact methods for shares apply, else those for graded scores.
+    """
+    return all(_BINARY.issuperset(own) for own in scores)
 
 
 def too_many_missing(requested: Scores) -> bool:
@@ -37,13 +48,17 @@ def mean_score(scores: Scores) -> float | None:
 
 
 def differences(before: Scores, after: Scores) -> list[float]:
-    """Return `after - before` of each item that both have a score for.
+    """Return `after - before` of each item that both have a score for, to 12 digits.
 
     Raises:
         ValueError: If their lengths differ.
     """
     pairs = zip(before, after, strict=True)
-    return [second - first for first, second in pairs if first is not None and second is not None]
+    return [
+        round(second - first, _DIGITS)
+        for first, second in pairs
+        if first is not None and second is not None
+    ]
 
 
 def discordant(before: Scores, after: Scores) -> tuple[int, int, int]:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from optimizer.statistics import (
-    bootstrap_difference,
     discordant,
     estimate,
     mean_score,
@@ -87,21 +86,6 @@ def test_the_test_rarely_sees_a_difference_where_there_is_none() -> None:
 def test_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         discordant([1.0], [1.0, 0.0])
-
-
-@given(SCORES, st.integers(0, 9))
-def test_bootstrap_holds_the_difference_and_repeats(
-    pairs: list[tuple[float | None, float | None]], seed: int
-) -> None:
-    before, after = [first for first, _ in pairs], [second for _, second in pairs]
-    interval = bootstrap_difference(before, after, Random(seed), resamples=100)
-    assert interval == bootstrap_difference(before, after, Random(seed), resamples=100)
-    assert -1 <= interval.low <= interval.high <= 1
-
-
-def test_bootstrap_of_a_clear_difference_excludes_zero() -> None:
-    interval = bootstrap_difference([0.0] * 30 + [1.0] * 20, [1.0] * 45 + [0.0] * 5, Random(1))
-    assert 0 < interval.low < 0.5 < interval.high
 
 
 def test_estimate_leaves_missing_out() -> None:
