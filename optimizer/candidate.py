@@ -6,7 +6,7 @@ from typing import Any
 
 from optimizer.grader import Grader, SameText
 from optimizer.prompt import Prompt
-from optimizer.statistics import Gain, gain
+from optimizer.statistics import Gain, Interval, estimate, gain, wilson
 from optimizer.types import Example
 
 
@@ -72,6 +72,19 @@ class Standing:
     """The budget was exhausted before the candidate was measured on all dev items (on few, or on
     none).
     """
+
+    @property
+    def interval(self) -> Interval | None:
+        """Return the 95% interval of `accuracy`; None where that is not known.
+
+        Without scores by item, as older files have them, it is Wilson's.
+        """
+        if self.accuracy is None or not self.items:
+            return None
+        if any(score is not None for score in self.scores):
+            measured = estimate(self.scores)
+            return Interval(measured.low, measured.high, measured.kind)
+        return wilson(min(self.items, max(0.0, self.accuracy * self.items)), self.items)
 
     def to_json(self) -> dict[str, Any]:
         """Return the standing as a JSON object."""

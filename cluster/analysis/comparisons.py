@@ -1,7 +1,8 @@
 """Decide who is better than whom: prompts on shared test items, and strategies across trials.
 
 The two are different statements. One about prompts covers those that these trials have found, and
-counts items (exact McNemar test). One about strategies covers what a search finds, also in a trial
+counts items (exact McNemar test, or a permutation test where scores are graded). One about
+strategies covers what a search finds, also in a trial
 that nobody has run yet; it counts pairs of trials (exact sign-flip test): with searches that
 scatter from trial to trial, the items of a few of them say little about the next.
 
@@ -128,7 +129,7 @@ def statements_on_prompts(results: Sequence[TrialResult]) -> int:
     return _corrected_on_prompts(results, pool(results))[1]
 
 
-def _ahead(net: Sequence[int]) -> tuple[int, int]:
+def _ahead(net: Sequence[float]) -> tuple[int, int]:
     """Count the pairs of trials that were won, and those that were lost."""
     return sum(one > 0 for one in net), sum(one < 0 for one in net)
 

@@ -27,7 +27,7 @@ class PairwiseComparison:
     first: str
     second: str
     difference: float
-    """Test accuracy of `first` minus that of `second`, on the items of the trials that both have.
+    """Mean test score of `first` minus that of `second`, on the items of the trials that both have.
     """
     interval: Interval | None
     """95% interval of this comparison alone; None over all tasks."""
@@ -38,7 +38,7 @@ class PairwiseComparison:
     pairs: int
     """Pairs of trials: the seeds of a task, or seeds times tasks over all of them."""
     ahead: int
-    """Pairs in which `first` has more items right."""
+    """Pairs in which `first` has the higher score."""
     behind: int
     family: int
     """Number of statements of its kind that were corrected for."""
@@ -46,7 +46,9 @@ class PairwiseComparison:
     @property
     def turned(self) -> "PairwiseComparison":
         """Return the same comparison seen from the other side."""
-        ends = self.interval and Interval(-self.interval.high, -self.interval.low)
+        ends = self.interval and Interval(
+            -self.interval.high, -self.interval.low, self.interval.kind
+        )
         flipped: dict[Comparison, Comparison] = {"better": "worse", "worse": "better"}
         return PairwiseComparison(
             self.task,

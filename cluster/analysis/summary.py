@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cluster.trial.result import TrialResult
-from optimizer.statistics import Interval, wilson
+from optimizer.statistics import Interval, estimate, is_binary, wilson
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,18 @@ class Group:
         """
         tested = [trial for trial in self.trials if trial.test_accuracy is not None]
         if len(tested) == 1 and tested[0].test_low is not None and tested[0].test_high is not None:
-            return Interval(tested[0].test_low, tested[0].test_high)
-        items = self.test_items
-        return wilson(min(items, (self.after or 0.0) * items), items)
+            return Interval(tested[0].test_low, tested[0].test_high, tested[0].interval_kind)
+        items, after = self.test_items, self.after or 0.0
+        known = _different_scores(tested)
+        if is_binary(known) or len(known) != items:
+            return wilson(min(items, after * items), items)
+        # The items whose scores are taken may have another mean than all items of all seeds.
+        middle, found = fmean(known), estimate(known)
+        return Interval(
+            max(0.0, after - (middle - found.low)),
+            min(1.0, after + (found.high - middle)),
+            found.kind,
+        )
 
     @property
     def test_items(self) -> int:
@@ -105,6 +114,16 @@ class Group:
         A trial without a corrected verdict counts by its own.
         """
         return sum(corrected.get(trial.trial, trial.verdict) == "better" for trial in self.trials)
+
+
+def _different_scores(tested: Sequence[TrialResult]) -> list[float]:
+    """Return the scores of the items that `Group.test_items` counts, of one trial for each data."""
+    fullest: dict[str, TrialResult] = {}
+    for trial in tested:
+        known = fullest.get(trial.data_hash)
+        if known is None or trial.test_items > known.test_items:
+            fullest[trial.data_hash] = trial
+    return [score for trial in fullest.values() for score in trial.test_scores if score is not None]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from cluster.text.formatting import plural, share
 from cluster.trial.result import TrialResult
+from optimizer.candidate import Standing
 
 RULE = (
     "the highest accuracy on the dev split; of equals the one measured on more dev items, then the "
@@ -34,17 +35,23 @@ def best_trials(results: Sequence[TrialResult]) -> dict[str, TrialResult]:
     return found
 
 
-def dev_items(result: TrialResult) -> int:
-    """Return how many dev items the best prompt's accuracy rests on; 0 where that is not known."""
+def dev_standing(result: TrialResult) -> Standing | None:
+    """Return the standing that the best prompt's dev accuracy is from; None where none is known."""
     if result.best is None:
-        return 0
+        return None
     standings = (standing for round in reversed(result.rounds) for standing in round.standings)
     same = (
-        one.items
+        one
         for one in standings
         if one.candidate.id == result.best.id and one.accuracy == result.dev_accuracy
     )
-    return next(same, 0)
+    return next(same, None)
+
+
+def dev_items(result: TrialResult) -> int:
+    """Return how many dev items the best prompt's accuracy rests on; 0 where that is not known."""
+    standing = dev_standing(result)
+    return standing.items if standing else 0
 
 
 def best_lines(results: Sequence[TrialResult], out: str) -> list[str]:

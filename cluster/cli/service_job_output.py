@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.console import OUT, say
-from cluster.text.formatting import MISSING, format_verdict, interval, plural, share
+from cluster.text.formatting import MISSING, format_verdict, interval, interval_name, plural, share
 
 if TYPE_CHECKING:
     from cluster.service.schemas import Best, Event, Optimization
@@ -39,7 +39,7 @@ def print_best(best: "Best") -> None:
         "not tested"
         if best.test_accuracy is None
         else (
-            f"test accuracy {share(best.test_accuracy)} (95% interval "
+            f"test accuracy {share(best.test_accuracy)} ({interval_name(best.test_interval_kind)} "
             f"{interval(best.test_low, best.test_high)}) on "
             f"{plural(best.test_items, 'item')}, baseline {share(best.seed_prompt_test_accuracy)}; "
             f"{format_verdict(best.verdict) or 'no verdict'}"

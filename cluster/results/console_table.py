@@ -11,6 +11,7 @@ from rich.text import Text
 from cluster.analysis.comparisons import corrected_verdicts, statements_on_prompts
 from cluster.analysis.failures import ending_lines, error_lines
 from cluster.analysis.form_control import MARK, form_alone, form_note
+from cluster.analysis.methods import graded_lines
 from cluster.analysis.summary import Group, summarise
 from cluster.text.formatting import (
     MISSING,
@@ -95,7 +96,11 @@ def _notes(results: Sequence[TrialResult]) -> list[str]:
         "about prompts (Holm)."
     )
     return (
-        error_lines(results) + ending_lines(results) + ([star] if lost else []) + form_note(results)
+        error_lines(results)
+        + ending_lines(results)
+        + ([star] if lost else [])
+        + form_note(results)
+        + graded_lines(results)
     )
 
 

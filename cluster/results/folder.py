@@ -8,6 +8,8 @@ The folder's place, and how a file gets there whole, is up to serving.storage.
       costs.parquet        a row a trial          (tables.COSTS)
       failures.parquet     a row a reason         (tables.FAILURES)
       items.parquet        a row an answer of the final tests  (items.ITEMS)
+      classes.parquet      a row a class          (class_tables.CLASSES), where targets are classes
+      confusion.parquet    a row a target and its answer (class_tables.CONFUSION), likewise
       report.html          the page for people    (page.py)
       best/TRIAL.json      the best prompt, for `promptray apply`
       best/TRIAL.md        the same for reading
@@ -25,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.results.class_tables import classes_table, confusion_table
 from cluster.results.items import ITEMS_FILE, joined_items
 from cluster.results.markdown import best_prompt_page
 from cluster.results.page import report_page
@@ -67,6 +70,14 @@ def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[
     _write(folder, "costs.parquet", as_parquet(costs_table(results)))
     _write(folder, "failures.parquet", as_parquet(failures_table(results)))
     _write(folder, ITEMS_FILE, joined_items(folder, results))
+    for name, table in (
+        ("classes.parquet", classes_table(results)),
+        ("confusion.parquet", confusion_table(results)),
+    ):
+        if len(table):
+            _write(folder, name, as_parquet(table))
+        else:
+            folder.delete(name)
     _write(folder, REPORT_FILE, report_page(results, settings))
     return folder.place_of(REPORT_FILE)
 
@@ -197,6 +208,7 @@ def _best(result: TrialResult) -> dict[str, Any]:
         "test_accuracy",
         "test_low",
         "test_high",
+        "test_interval_kind",
         "test_items",
         "verdict",
         "dev_accuracy",

@@ -4,14 +4,24 @@ Texts stand in fences, or are escaped.
 """
 
 import re
+from collections.abc import Sequence
 
 from cluster.analysis.form_control import form_sentence
 from cluster.analysis.lineage import Refinement, lineage
 from cluster.analysis.winner import dev_items
 from cluster.analysis.worked_examples import parts_of
-from cluster.text.formatting import format_status, format_verdict, interval, plural, share
+from cluster.text.formatting import (
+    MISSING,
+    format_status,
+    format_verdict,
+    interval,
+    interval_name,
+    plural,
+    share,
+)
 from cluster.trial.result import TrialResult
 from optimizer.prompt import Demonstration
+from optimizer.statistics import Confusion
 
 
 def best_prompt_page(result: TrialResult) -> str:
@@ -34,6 +44,11 @@ def best_prompt_page(result: TrialResult) -> str:
         parts += [
             "## Demonstrations",
             *(_demonstration(*numbered) for numbered in enumerate(prompt.demonstrations, 1)),
+        ]
+    if result.test_classes and result.seed_prompt_test_classes:
+        parts += [
+            "## Test answers by class",
+            *_classes(result.seed_prompt_test_classes, result.test_classes),
         ]
     parts += [
         "## How it came about",
@@ -64,6 +79,7 @@ def _facts(result: TrialResult) -> str:
         f"Strategy: {line(result.strategy)}, selection {line(result.selection)}, seed "
         f"{result.seed}",
         _tested(result),
+        *_macro_f1(result),
         *([f"Form: {form}"] if (form := form_sentence(result)) else []),
         f"Dev accuracy: {share(result.dev_accuracy)}{_on(dev_items(result))}; steps followed: "
         f"{share(result.adherence)}",
@@ -83,12 +99,49 @@ def _tested(result: TrialResult) -> str:
     if result.test_accuracy is None:
         return "Test accuracy: not tested"
     return (
-        f"Test accuracy: {share(result.test_accuracy)} (95% interval "
+        f"Test accuracy: {share(result.test_accuracy)} ({interval_name(result.interval_kind)} "
         f"{interval(result.test_low, result.test_high)})"
         f"{_on(result.test_items)}; baseline {share(result.seed_prompt_test_accuracy)} on the same "
         "items; verdict: "
         f"{_verdict(result)}"
     )
+
+
+def _macro_f1(result: TrialResult) -> list[str]:
+    before, after = result.seed_prompt_test_classes, result.test_classes
+    if before is None or after is None:
+        return []
+    return [f"Macro-F1: {share(after.macro_f1)}; baseline {share(before.macro_f1)}"]
+
+
+def _classes(before: Confusion, after: Confusion) -> list[str]:
+    """Format the figures of each class, and how the best prompt's answers were spread."""
+    figures = [
+        [
+            line(one.name),
+            str(one.items),
+            share(other.accuracy),
+            share(one.accuracy),
+            share(other.f1),
+            share(one.f1),
+        ]
+        for other, one in zip(before.by_class, after.by_class, strict=True)
+    ]
+    heads = ["class", "items", "accuracy, baseline", "accuracy", "F1, baseline", "F1"]
+    spread = [
+        [line(name), *(str(items or MISSING) for items in row)]
+        for name, row in zip(after.classes, after.counts, strict=True)
+    ]
+    return [
+        _table(heads, figures),
+        "The best prompt's answers: a row is the target, a column the answer.",
+        _table(["target", *map(line, after.answers)], spread),
+    ]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _verdict(result: TrialResult) -> str:

@@ -19,6 +19,7 @@ from cluster.analysis.failures import failure_lines
 from cluster.analysis.form_control import MARK, SENTENCE_BY_STATE, form_alone, form_note, form_notes
 from cluster.analysis.leaders import leaders
 from cluster.analysis.lineage import lineage
+from cluster.analysis.methods import method_lines
 from cluster.analysis.outcome_summary import answer_warnings, format_counts
 from cluster.analysis.search_summary import MOST_POINTS, searched
 from cluster.analysis.summary import strategies, summarise
@@ -80,20 +81,21 @@ def report_page(results: Sequence[TrialResult], settings: Mapping[str, Any]) -> 
         notes=form_notes(results),
         form_alone=form_alone(results),
         form_note=form_note(results),
+        methods=method_lines(results),
         searched=searched(results),
     )
 
 
 def shown_samples(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the first MOST_SAMPLES: items that were corrected, then broken, then the others.
+    """Return the first MOST_SAMPLES: items that became better, then worse, then the others.
 
     Each kind stays in the given order.
     """
-    changes = [(False, True), (True, False)]
 
     def rank(sample: Sample) -> int:
-        change = (sample.right_before, sample.right_after)
-        return changes.index(change) if change in changes else len(changes)
+        if None in (sample.right_before, sample.right_after) or not sample.change:
+            return 2
+        return 0 if sample.change > 0 else 1
 
     return sorted(samples, key=rank)[:MOST_SAMPLES]
 
@@ -111,6 +113,7 @@ FILTERS = {
 }
 FUNCTIONS = {
     "interval": formatting.interval,
+    "interval_name": formatting.interval_name,
     "plural": formatting.plural,
     "format_counts": format_counts,
     "MOST_POINTS": MOST_POINTS,

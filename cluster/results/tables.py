@@ -88,6 +88,18 @@ TRIALS: pa.Schema = pa.schema(
         pa.field(
             "corrected_form_control_verdict", pa.string()
         ),  # after the correction that corrected_verdict has
+        pa.field(
+            "test_interval_kind", pa.string()
+        ),  # of test_low and test_high: Wilson, bootstrap; null without a test
+        pa.field(
+            "seed_prompt_test_values", pa.list_(pa.float64())
+        ),  # the scores of the marks, where some are neither 0 nor 1; else null
+        pa.field("test_values", pa.list_(pa.float64())),
+        pa.field("form_control_test_values", pa.list_(pa.float64())),
+        pa.field(
+            "seed_prompt_test_macro_f1", pa.float64()
+        ),  # the mean of the classes' F1; null where targets are no classes
+        pa.field("test_macro_f1", pa.float64()),
     ]
 )
 """A row a trial."""
@@ -144,6 +156,10 @@ _EMPTY_IS_NULL = (
     "form_control",
     "form_control_test_marks",
     "form_control_verdict",
+    "test_interval_kind",
+    "seed_prompt_test_values",
+    "test_values",
+    "form_control_test_values",
 )
 
 CANDIDATES: pa.Schema = pa.schema(

@@ -28,6 +28,14 @@ def interval(low: float | None, high: float | None) -> str:
     return MISSING if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
+def interval_name(kind: str) -> str:
+    """Name an interval by how it was found: "bootstrap" -> "95% bootstrap interval".
+
+    Results of older versions do not say; their intervals are Wilson's.
+    """
+    return f"95% {kind or 'Wilson'} interval"
+
+
 def count(value: float | None) -> str:
     """Format a number of things: 2310 -> "2,310"."""
     return MISSING if value is None else f"{value:,.0f}"

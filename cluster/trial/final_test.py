@@ -6,19 +6,26 @@ The baseline, the best prompt and the control arm answer the same items of the l
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cluster.text.formatting import shortened
 from cluster.trial.form_control import FormControlState
-from cluster.trial.result import Sample, TrialResult, marks_of
+from cluster.trial.result import Sample, TrialResult, marks_of, values_of
 from optimizer.prompt import adherence
 from optimizer.statistics import (
+    Confusion,
     PairedTest,
     Scores,
+    classes_of,
+    confusion,
     discordant,
     estimate,
+    is_binary,
     paired_test,
     too_many_missing,
 )
 from optimizer.types import Answer
 
+_LONGEST_FEEDBACK = 2000
+"""Characters of a feedback in the report [ours]."""
 SAMPLES = 6
 """Test items shown in the report, before and after [ours]."""
 
@@ -52,6 +59,7 @@ def with_test(found: TrialResult, tested: Tested) -> TrialResult:
         test_accuracy=measured.mean,
         test_low=measured.low,
         test_high=measured.high,
+        test_interval_kind=measured.kind,
         test_items=measured.items,
         verdict=test.verdict if test else "",
         p_value=test.p_value if test else None,
@@ -64,6 +72,30 @@ def with_test(found: TrialResult, tested: Tested) -> TrialResult:
         form_control_test_accuracy=estimate(control).mean if control else None,
         form_control_verdict=against_control.verdict if against_control else "",
         form_control_p_value=against_control.p_value if against_control else None,
+        seed_prompt_test_values=values_of(before),
+        test_values=values_of(after),
+        form_control_test_values=values_of(control),
+        seed_prompt_test_classes=_classes(tested.before),
+        test_classes=_classes(tested.after),
+    )
+
+
+def _classes(answers: Sequence[Answer]) -> Confusion | None:
+    """Return how each class was answered; None where the targets are no classes."""
+    examples = [answer.example for answer in answers]
+    if not all(example.answers for example in examples):
+        return None
+    targets = [example.answers[0] for example in examples]
+    # Choices that differ by item ("A" means something else in each) are no classes.
+    choices = {example.choices for example in examples}
+    classes = classes_of(targets, choices.pop() if len(choices) == 1 else ())
+    if not classes:
+        return None
+    return confusion(
+        targets,
+        [None if one.score.verdict == "missing" else one.score.answer for one in answers],
+        [one.is_right for one in answers],
+        classes,
     )
 
 
@@ -88,21 +120,33 @@ def _responses(answers: Sequence[Answer]) -> list[str]:
 def _samples(tested: Tested) -> tuple[Sample, ...]:
     """Choose a few items for people: first some that the best prompt corrected, then others."""
     pairs = list(zip(tested.before, tested.after, strict=True))
-    corrected = [pair for pair in pairs if _right(pair[1]) and not _right(pair[0])]
+    corrected = [pair for pair in pairs if _value(pair[1]) > _value(pair[0])]
     others = [pair for pair in pairs if pair not in corrected]
-    others.sort(key=lambda pair: (bool(_right(pair[1])), bool(_right(pair[0]))))
+    others.sort(key=lambda pair: (_value(pair[1]), _value(pair[0])))
     chosen = (corrected[: SAMPLES // 2] + others)[:SAMPLES]
     return tuple(
         Sample(
             input=before.example.input,
-            gold=before.example.answers[0],
+            gold=before.example.answers[0] if before.example.answers else "",
             before=before.text,
             after=after.text,
             right_before=_right(before),
             right_after=_right(after),
+            feedback_before=shortened(before.score.feedback, _LONGEST_FEEDBACK),
+            feedback_after=shortened(after.score.feedback, _LONGEST_FEEDBACK),
+            **_graded(before, after),
         )
         for before, after in chosen
     )
+
+
+def _graded(before: Answer, after: Answer) -> dict[str, float | None]:
+    scores = before.score.value, after.score.value
+    return {} if is_binary(scores) else {"score_before": scores[0], "score_after": scores[1]}
+
+
+def _value(answer: Answer) -> float:
+    return answer.score.value or 0.0
 
 
 def _right(answer: Answer) -> bool | None:

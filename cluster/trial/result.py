@@ -11,7 +11,7 @@ from optimizer.candidate import Candidate, Round
 from optimizer.errors import DataError
 from optimizer.outcome_counts import Failure
 from optimizer.prompt import Prompt
-from optimizer.statistics import Scores
+from optimizer.statistics import Confusion, IntervalKind, Scores, is_binary
 
 BASELINE_ITSELF = "the baseline itself"
 """Shown in place of a verdict where the best prompt is the one that the search started from."""
@@ -42,6 +42,20 @@ class Sample:
     right_before: bool | None
     """None where infrastructure gave no answer."""
     right_after: bool | None
+    score_before: float | None = None
+    """The scores, where one of the two is neither 0 nor 1; else None, as the marks say it all."""
+    score_after: float | None = None
+    feedback_before: str = ""
+    """What the grader says of the answer; "" where it says nothing."""
+    feedback_after: str = ""
+
+    @property
+    def change(self) -> float:
+        """Return how much higher the best prompt's score is; no answer counts as 0 here."""
+        after, before = self.score_after, self.score_before
+        if after is None and before is None:
+            after, before = float(self.right_after or 0), float(self.right_before or 0)
+        return (after or 0.0) - (before or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +101,9 @@ class TrialResult:
     p_value: float | None = None
     """P-value of the same test, two-sided."""
     seed_prompt_test_marks: str = ""
-    """One mark for each test item, in the split's order: "1" right, "0" not right, "-" no answer.
+    """One mark for each test item, in the split's order: "1" right, "0" not, "-" no answer.
 
-    "" where there was no test.
+    "" where there was no test. Scores between 0 and 1 stand in `seed_prompt_test_values`.
     """
     test_marks: str = ""
     """The same marks for `best`.
@@ -168,6 +182,24 @@ class TrialResult:
     """
     form_control_p_value: float | None = None
     """P-value of the same test, two-sided."""
+    test_interval_kind: IntervalKind | Literal[""] = ""
+    """How `test_low` and `test_high` were found; "" in a result of an older version (Wilson), or
+    without a test.
+    """
+    seed_prompt_test_values: tuple[float | None, ...] = ()
+    """The scores that belong to `seed_prompt_test_marks`, where some are neither 0 nor 1; else
+    empty, as the marks say it all.
+    """
+    test_values: tuple[float | None, ...] = ()
+    """The same for `best`."""
+    form_control_test_values: tuple[float | None, ...] = ()
+    """The same for the control arm."""
+    seed_prompt_test_classes: Confusion | None = None
+    """How the test items of each class were answered under the baseline; None where the targets are
+    no classes, or there was no test.
+    """
+    test_classes: Confusion | None = None
+    """The same for `best`."""
 
     @property
     def best_is_baseline(self) -> bool:
@@ -185,7 +217,23 @@ class TrialResult:
     @property
     def form_control_test_scores(self) -> Scores:
         """Return the control arm's scores, item by item; empty where it was not measured."""
-        return scores_of(self.form_control_test_marks)
+        return _scores(self.form_control_test_values, self.form_control_test_marks)
+
+    @property
+    def test_macro_f1(self) -> float | None:
+        """Return the best prompt's macro-F1; None where the targets are no classes."""
+        return self.test_classes.macro_f1 if self.test_classes else None
+
+    @property
+    def seed_prompt_test_macro_f1(self) -> float | None:
+        """Return the baseline's macro-F1; None where the targets are no classes."""
+        found = self.seed_prompt_test_classes
+        return found.macro_f1 if found else None
+
+    @property
+    def interval_kind(self) -> IntervalKind:
+        """Return how the interval of the test accuracy was found; older versions knew Wilson's."""
+        return self.test_interval_kind or "Wilson"
 
     @property
     def ending(self) -> str:
@@ -212,12 +260,12 @@ class TrialResult:
     @property
     def test_scores(self) -> Scores:
         """Return the best prompt's scores, item by item; empty where there was no test."""
-        return scores_of(self.test_marks)
+        return _scores(self.test_values, self.test_marks)
 
     @property
     def seed_prompt_test_scores(self) -> Scores:
         """Return the baseline's scores, item by item; empty where there was no test."""
-        return scores_of(self.seed_prompt_test_marks)
+        return _scores(self.seed_prompt_test_values, self.seed_prompt_test_marks)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and numbers, which `from_json` reads."""
@@ -249,6 +297,8 @@ class TrialResult:
                     "failures": tuple(
                         Failure(**failure) for failure in data.get("failures", ())
                     ),  # an older result has none
+                    **{name: tuple(data.get(name, ())) for name in _VALUES},
+                    **{name: _confusion(data.get(name)) for name in _CLASSES},
                 }
             )
         except (KeyError, TypeError) as problem:
@@ -258,11 +308,31 @@ class TrialResult:
             ) from problem
 
 
+_VALUES = ("seed_prompt_test_values", "test_values", "form_control_test_values")
+_CLASSES = ("seed_prompt_test_classes", "test_classes")
+
+
 def marks_of(scores: Scores) -> str:
-    """Format scores of 0.0, 1.0 and None as one character each."""
+    """Format scores as one character each: 1 for the full score, 0 for less, - for none."""
     return "".join("-" if score is None else str(int(score)) for score in scores)
+
+
+def values_of(scores: Scores) -> tuple[float | None, ...]:
+    """Return the scores where marks do not say it all; empty where all are 0.0, 1.0 or None."""
+    return () if is_binary(scores) else tuple(scores)
 
 
 def scores_of(marks: str) -> Scores:
     """Parse the scores that `marks_of` has written."""
     return [None if mark == "-" else float(mark) for mark in marks]
+
+
+def _scores(values: Scores, marks: str) -> Scores:
+    return values or scores_of(marks)
+
+
+def _confusion(data: Mapping[str, Any] | None) -> Confusion | None:
+    if data is None:
+        return None
+    counts = tuple(tuple(row) for row in data["counts"])
+    return Confusion(tuple(data["classes"]), tuple(data["answers"]), counts)

@@ -6,6 +6,14 @@ interval of a difference and the exact McNemar test; all others are graded, with
 and the paired permutation test. No test needs a large sample. Knows nothing of models or prompts.
 """
 
+from optimizer.statistics.classes import (
+    OTHER,
+    UNREADABLE,
+    ClassFigures,
+    Confusion,
+    classes_of,
+    confusion,
+)
 from optimizer.statistics.comparisons import Pooled, holm, pooled_test, sign_flip_test
 from optimizer.statistics.gains import Gain, gain
 from optimizer.statistics.headroom import (
@@ -50,7 +58,11 @@ from optimizer.statistics.scores import (
 
 __all__ = [
     "MOST_MISSING",
+    "OTHER",
+    "UNREADABLE",
+    "ClassFigures",
     "Comparison",
+    "Confusion",
     "Estimate",
     "Gain",
     "Headroom",
@@ -62,6 +74,8 @@ __all__ = [
     "Scores",
     "TestKind",
     "chance_behind",
+    "classes_of",
+    "confusion",
     "detectable_gain",
     "difference_interval",
     "discordant",

@@ -18,7 +18,7 @@ from cluster.results.charts.ticks import axis
 from cluster.text.formatting import interval, plural, share
 from cluster.trial.result import TrialResult
 from optimizer.candidate import Round
-from optimizer.statistics import Interval, wilson
+from optimizer.statistics import Interval
 
 _MOST_WITH_INTERVALS = 6
 _WIDEST_APART = 0.4
@@ -81,7 +81,7 @@ def _line(trial: TrialResult, colour: str, dash: str, apart: float) -> Figure:
         for round in trial.rounds
         if round.standings and round.best.accuracy is not None
     ]
-    ends = [wilson(accuracy * round.best.items, round.best.items) for round, accuracy in rounds]
+    ends = [round.best.interval or Interval(0.0, 1.0) for round, _ in rounds]
     texts = [
         _describe_round(trial, round, end) for (round, _), end in zip(rounds, ends, strict=True)
     ]

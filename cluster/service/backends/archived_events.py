@@ -7,7 +7,6 @@ from typing import Any
 from cluster.service.schemas import Event, EventKind, Usage
 from cluster.trial.result import ENDED, TrialResult
 from optimizer.candidate import Round
-from optimizer.statistics import wilson
 from serving.storage.text import storable
 
 _MESSAGE_BY_END: dict[EventKind, str] = {
@@ -88,11 +87,7 @@ def _round_events(make: _EventMaker, result: TrialResult, guess_calls: bool) -> 
 
 def _round_data(result: TrialResult, round: Round, guess_calls: bool) -> dict[str, Any]:
     best = round.best
-    interval = (
-        None
-        if best.accuracy is None
-        else wilson(min(best.items, best.accuracy * best.items), best.items)
-    )
+    interval = best.interval
     spent: dict[str, int] = {}
     if guess_calls:
         share = min(1.0, (round.number + 1) / max(1, len(result.rounds)))
@@ -105,6 +100,7 @@ def _round_data(result: TrialResult, round: Round, guess_calls: bool) -> dict[st
         "dev_accuracy": best.accuracy,
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
+        "interval_kind": interval.kind if interval else "",
         "best": best.candidate.id,
         "candidates": len(round.standings),
         **spent,
@@ -112,9 +108,8 @@ def _round_data(result: TrialResult, round: Round, guess_calls: bool) -> dict[st
 
 
 def _end_event(make: _EventMaker, result: TrialResult) -> Event:
-    data = {
-        name: getattr(result, name) for name in ("status", "test_accuracy", "test_low", "test_high")
-    }
+    shown = ("status", "test_accuracy", "test_low", "test_high", "test_interval_kind")
+    data = {name: getattr(result, name) for name in shown}
     data["verdict"] = result.shown_verdict
     failed = result.status == "failed"
     message = result.error if failed else f"Trial {result.trial} has ended."

@@ -17,6 +17,8 @@ _WRITTEN_AT_THE_END = (
     "candidates.parquet",
     "costs.parquet",
     "failures.parquet",
+    "classes.parquet",
+    "confusion.parquet",
     REPORT_FILE,
 )
 

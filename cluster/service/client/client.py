@@ -284,8 +284,8 @@ class ServiceClient:
 
         Args:
             id: The job.
-            name: report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet
-                or settings.yaml.
+            name: report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet,
+                settings.yaml, or, where targets are classes, classes.parquet and confusion.parquet.
         """
         path = "report" if name == "report.html" else f"files/{_part(name)}"
         return self._request("GET", f"/v1/optimizations/{_part(id)}/{path}").content

@@ -29,7 +29,13 @@ from serving.storage import Folder
 
 Format = Literal["promptray", "openai", "dspy", "mlflow", "markdown"]
 Download = Literal[
-    "trials.parquet", "candidates.parquet", "costs.parquet", "failures.parquet", "settings.yaml"
+    "trials.parquet",
+    "candidates.parquet",
+    "costs.parquet",
+    "failures.parquet",
+    "classes.parquet",
+    "confusion.parquet",
+    "settings.yaml",
 ]
 _EXPORTS: dict[str, Callable[[TrialHistory, Best], dict[str, Any]]] = {
     "promptray": as_promptray,

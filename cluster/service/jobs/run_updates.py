@@ -12,7 +12,6 @@ from cluster.service.core.job_record import Spent
 from cluster.trial.plan import Progress
 from cluster.trial.result import TrialResult
 from optimizer.candidate import Round
-from optimizer.statistics import wilson
 from serving.storage import Folder
 from serving.storage.text import storable_bytes
 
@@ -165,6 +164,7 @@ class RunReporter:
             "test_accuracy": result.test_accuracy,
             "test_low": result.test_low,
             "test_high": result.test_high,
+            "test_interval_kind": result.test_interval_kind,
             "verdict": result.shown_verdict,
         }
         self._report(
@@ -200,16 +200,13 @@ def _spent(result: TrialResult) -> Spent:
 
 def _round_data(rounds: list[Round], spent: Spent) -> dict[str, Any]:
     best = rounds[-1].best
-    interval = (
-        wilson(best.accuracy * best.items, best.items)
-        if best.accuracy is not None and best.items
-        else None
-    )
+    interval = best.interval
     return {
         "round": rounds[-1].number,
         "dev_accuracy": best.accuracy,
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
+        "interval_kind": interval.kind if interval else "",
         "best": best.candidate.id,
         "candidates": len(
             {standing.candidate.id for round in rounds for standing in round.standings}

@@ -15,7 +15,7 @@ from cluster.service.schemas import Answer, CandidateDetail
 from cluster.service.schemas import Candidate as CandidateAnswer
 from optimizer.candidate import Candidate, Standing, fuller, gain_over
 from optimizer.prompt import Prompt
-from optimizer.statistics import Gain, wilson
+from optimizer.statistics import Gain
 from serving.storage.text import storable
 
 BYTES_A_STANDING = 300
@@ -144,7 +144,7 @@ class TrialCandidates:
             steps[number - 1].text if number is not None and 1 <= number <= len(steps) else None
         )
         known = parent.demonstrations if parent else ()
-        low, high = _interval(entry.standing)
+        interval = entry.standing.interval if entry.standing else None
         return CandidateDetail(
             **_fields(self.trial, entry),
             text=storable(prompt.text()),
@@ -153,8 +153,9 @@ class TrialCandidates:
             demonstrations=len(prompt.demonstrations),
             diff=diff_of(parent.text() if parent else prompt.text(), prompt.text()),
             failing_step=None if failing is None else storable(failing),
-            dev_low=low,
-            dev_high=high,
+            dev_low=interval.low if interval else None,
+            dev_high=interval.high if interval else None,
+            dev_interval_kind=interval.kind if interval else "",
             worked_examples=examples_of(prompt.demonstrations, known if parent else None),
             dropped_examples=sum(one not in prompt.demonstrations for one in known),
         )
@@ -193,21 +194,14 @@ def _fields(trial: str, entry: CandidateEntry) -> dict[str, object]:
     }
 
 
-def _interval(standing: Standing | None) -> tuple[float | None, float | None]:
-    """Return the ends of the 95% interval of the dev accuracy."""
-    if standing is None or standing.accuracy is None:
-        return None, None
-    found = wilson(min(standing.items, standing.accuracy * standing.items), standing.items)
-    return found.low, found.high
-
-
-def _gain_fields(gain: Gain | None) -> dict[str, float | int | None]:
+def _gain_fields(gain: Gain | None) -> dict[str, float | int | str | None]:
     interval = gain.interval if gain else None
     return {
         "gain": gain.value if gain else None,
         "gain_items": gain.items if gain else 0,
         "gain_low": interval.low if interval else None,
         "gain_high": interval.high if interval else None,
+        "gain_interval_kind": interval.kind if interval else "",
     }
 
 

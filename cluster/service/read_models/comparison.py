@@ -14,11 +14,10 @@ from cluster.analysis.pairwise import format_p_value
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import TrialSpec
 from cluster.service.read_models.candidates import TrialCandidates
-from cluster.service.read_models.items import Items, TrialData, dev_scores, fits, test_marks
+from cluster.service.read_models.items import Items, TrialData, dev_scores, fits, tested_scores
 from cluster.service.read_models.json_text import diff_of
 from cluster.service.read_models.results import TrialHistory
 from cluster.service.schemas import ComparedItem, Comparison, Response, SplitComparison, StepSeen
-from cluster.trial.result import scores_of
 from optimizer.prompt import Prompt, followed_steps, read_trace
 from optimizer.statistics import estimate, gain, paired_test
 from optimizer.tasks.generated import GENERATED
@@ -119,17 +118,21 @@ def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitCom
         left_accuracy=one.mean,
         left_low=one.low,
         left_high=one.high,
+        left_interval_kind=one.kind,
         right_accuracy=other.mean,
         right_low=other.low,
         right_high=other.high,
+        right_interval_kind=other.kind,
         lead=one.mean - other.mean,
         lead_low=lead.interval.low if lead and lead.interval else None,
         lead_high=lead.interval.high if lead and lead.interval else None,
+        lead_interval_kind=lead.interval.kind if lead and lead.interval else "",
         counts=dict(Counter(item.winner for item in items)),
         verdict=_verdict(test.verdict, test.p_value, f"{test.pairs} {both[0].split} items")
         if enough
         else otherwise,
         p_value=test.p_value if enough else None,
+        test=test.kind if enough else "",
     )
 
 
@@ -151,9 +154,7 @@ def _read(items: Items, settings: ExperimentSettings, folder: Folder, side: Side
     dev = dev_scores(
         side.history, side.candidate, len(trial_data.task.dev) if trial_data else measured
     )
-    return _Read(
-        candidates, prompt, trial_data, dev, scores_of(test_marks(side.history, side.candidate))
-    )
+    return _Read(candidates, prompt, trial_data, dev, tested_scores(side.history, side.candidate))
 
 
 def _items(split: Split, left: _Read, right: _Read) -> Iterator[ComparedItem]:

@@ -20,6 +20,7 @@ from optimizer.errors import PromptrayError, SettingsError, StorageError
 from optimizer.grader import Grader
 from optimizer.graders.base import PureGrader, score_outcome
 from optimizer.prompt import Prompt
+from optimizer.statistics import Scores
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.task import Task
 from optimizer.types import Completion, Example, Request, Sampling, Score
@@ -146,14 +147,14 @@ def dev_scores(history: TrialHistory, candidate: str, items: int) -> Sequence[fl
     return scores
 
 
-def test_marks(history: TrialHistory, candidate: str) -> str:
-    """Return the marks of the final test; empty for a prompt that it has not measured."""
+def tested_scores(history: TrialHistory, candidate: str) -> Scores:
+    """Return the scores of the final test; empty for a prompt that it has not measured."""
     result = history.result
     if result is None:
-        return ""
+        return ()
     if result.best is not None and result.best.id == candidate:
-        return result.test_marks
-    return result.seed_prompt_test_marks if result.seed_prompt.id == candidate else ""
+        return result.test_scores
+    return result.seed_prompt_test_scores if result.seed_prompt.id == candidate else ()
 
 
 def _sampling(settings: ExperimentSettings, trial_spec: TrialSpec) -> Sampling:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cluster.analysis.form_control import form_sentence
-from cluster.analysis.winner import dev_items, rank
+from cluster.analysis.winner import dev_items, dev_standing, rank
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.search_space import STRATEGY
 from cluster.experiment.planning import TrialSpec, trial_specs
@@ -29,7 +29,7 @@ from cluster.service.schemas import (
     Usage,
 )
 from optimizer.candidate import Candidate, Standing
-from optimizer.statistics import estimate, wilson
+from optimizer.statistics import Interval
 from serving.storage.text import storable
 
 
@@ -152,6 +152,7 @@ def trial_view(
         test_accuracy=result.test_accuracy,
         test_low=result.test_low,
         test_high=result.test_high,
+        test_interval_kind=result.test_interval_kind,
         test_items=result.test_items,
         verdict=result.shown_verdict,
         p_value=result.p_value,
@@ -220,14 +221,13 @@ def _winner(results: Results, histories: Sequence[TrialHistory]) -> TrialHistory
 
 def _best(task: str, history: TrialHistory, candidate: Candidate) -> Best:
     result, (accuracy, items) = history.result, _dev(history)
-    interval = (
-        wilson(min(items, accuracy * items), items) if accuracy is not None and items else None
-    )
+    interval = _dev_interval(history)
     return Best(
         task=storable(task),
         dev_items=items,
         dev_low=interval.low if interval else None,
         dev_high=interval.high if interval else None,
+        dev_interval_kind=interval.kind if interval else "",
         worked_examples=examples_of(candidate.prompt.demonstrations),
         trial=history.trial,
         candidate=candidate.id,
@@ -237,6 +237,7 @@ def _best(task: str, history: TrialHistory, candidate: Candidate) -> Best:
         test_accuracy=result.test_accuracy if result else None,
         test_low=result.test_low if result else None,
         test_high=result.test_high if result else None,
+        test_interval_kind=result.test_interval_kind if result else "",
         test_items=result.test_items if result else 0,
         seed_prompt_test_accuracy=result.seed_prompt_test_accuracy if result else None,
         verdict=result.shown_verdict if result else "",
@@ -263,20 +264,24 @@ def _dev(history: TrialHistory) -> tuple[float | None, int]:
     return (standings[0].accuracy, standings[0].items) if standings else (None, 0)
 
 
+def _dev_interval(history: TrialHistory) -> Interval | None:
+    if history.result is not None and history.result.best is not None:
+        standing = dev_standing(history.result)
+        return standing.interval if standing else None
+    standings = history.rounds[-1].standings if history.rounds else ()
+    return standings[0].interval if standings else None
+
+
 def _point(number: int, best: Standing, target_calls: int | None) -> CurvePoint:
-    if best.accuracy is None:
-        return CurvePoint(
-            round=number, target_calls=target_calls, dev_accuracy=None, low=None, high=None
-        )
-    measured = estimate(best.scores) if any(score is not None for score in best.scores) else None
-    interval = measured or wilson(min(best.items, max(0.0, best.accuracy * best.items)), best.items)
+    interval = best.interval
     return CurvePoint(
         round=number,
         target_calls=target_calls,
         dev_accuracy=best.accuracy,
-        low=interval.low,
-        high=interval.high,
-        items=best.items,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        interval_kind=interval.kind if interval else "",
+        items=best.items if interval else 0,
     )
 
 

@@ -153,6 +153,8 @@ class Best(Answer):
     test_accuracy: float | None
     test_low: float | None
     test_high: float | None
+    test_interval_kind: str = ""
+    """How that interval was found: `Wilson` for scores of 0 and 1, `bootstrap` for others."""
     test_items: int
     seed_prompt_test_accuracy: float | None
     verdict: str
@@ -163,8 +165,10 @@ class Best(Answer):
     dev_items: int = 0
     """The dev items that `dev_accuracy` was measured on; 0 if unknown."""
     dev_low: float | None = None
-    """The low end of the 95% interval of `dev_accuracy` (Wilson)."""
+    """The low end of the 95% interval of `dev_accuracy`."""
     dev_high: float | None = None
+    dev_interval_kind: str = ""
+    """How that interval was found: `Wilson` for scores of 0 and 1, `bootstrap` for others."""
     worked_examples: list[WorkedExample] = []
 
 

@@ -15,6 +15,10 @@ class CurvePoint(Answer):
     dev_accuracy: float | None
     low: float | None
     high: float | None
+    interval_kind: str = ""
+    """How the interval was found: `Wilson` for scores of 0 and 1, `bootstrap` for others; empty if
+    there is none.
+    """
     items: int = 0
     """The dev items that it was measured on; 0 if unknown."""
 
@@ -53,6 +57,10 @@ class Trial(Answer):
     test_accuracy: float | None = None
     test_low: float | None = None
     test_high: float | None = None
+    test_interval_kind: str = ""
+    """How that interval was found: `Wilson` for scores of 0 and 1, `bootstrap` for others; empty if
+    unknown.
+    """
     test_items: int = 0
     verdict: str = ""
     p_value: float | None = None
@@ -86,8 +94,12 @@ class Candidate(Answer):
     gain_items: int = 0
     """How many dev items that are."""
     gain_low: float | None = None
-    """The low end of the gain's 95% interval (adjusted Wald for paired shares)."""
+    """The low end of the gain's 95% interval."""
     gain_high: float | None = None
+    gain_interval_kind: str = ""
+    """How the gain's interval was found: `adjusted Wald` for scores of 0 and 1, `bootstrap` for
+    others; empty if there is none.
+    """
 
 
 class DiffPiece(Answer):
@@ -108,8 +120,10 @@ class CandidateDetail(Candidate):
     failing_step: str | None
     """The parent's text of the step that was rewritten."""
     dev_low: float | None = None
-    """The low end of the 95% interval of `dev_accuracy` (Wilson)."""
+    """The low end of the 95% interval of `dev_accuracy`."""
     dev_high: float | None = None
+    dev_interval_kind: str = ""
+    """How that interval was found: `Wilson` for scores of 0 and 1, `bootstrap` for others."""
     worked_examples: list[WorkedExample] = []
     dropped_examples: int = 0
     """How many of the parent's worked examples it does not have."""
@@ -156,21 +170,30 @@ class SplitComparison(Answer):
     items: int
     left_accuracy: float
     left_low: float
-    """The low end of the left accuracy's 95% interval (Wilson)."""
+    """The low end of the left accuracy's 95% interval."""
     left_high: float
+    left_interval_kind: str = ""
+    """How that interval was found: `Wilson` for scores of 0 and 1, `bootstrap` for others."""
     right_accuracy: float
     right_low: float
     right_high: float
+    right_interval_kind: str = ""
     lead: float
     """The left accuracy minus the right one."""
     lead_low: float | None
-    """The low end of the lead's 95% interval (adjusted Wald for paired shares)."""
+    """The low end of the lead's 95% interval."""
     lead_high: float | None
+    lead_interval_kind: str = ""
+    """How the lead's interval was found: `adjusted Wald` for scores of 0 and 1, `bootstrap` for
+    others; empty if there is none.
+    """
     counts: dict[str, int]
     """Winner -> items of the whole split; `unknown`: one of the two was not answered."""
     verdict: str
-    """The result of a paired exact test, in words; empty if there are too few items."""
+    """The result of a paired test, in words; empty if there are too few items."""
     p_value: float | None
+    test: str = ""
+    """The paired test: `exact McNemar` for scores of 0 and 1, `permutation` for others."""
 
 
 class Comparison(Answer):
@@ -184,7 +207,7 @@ class Comparison(Answer):
     """Winner -> items, over both splits together; `splits` has them apart."""
     items: list[ComparedItem]
     verdict: str
-    """The result of a paired exact test in words, on the test split, or on the dev split if the two
+    """The result of a paired test in words, on the test split, or on the dev split if the two
     share no test; empty if there are too few items.
     """
     p_value: float | None

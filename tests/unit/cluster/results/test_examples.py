@@ -113,7 +113,7 @@ def test_the_report_shows_examples_line_by_line(shown: TrialResult) -> None:
 def test_the_page_of_a_prompt_says_on_which_items_its_figures_are(result: TrialResult) -> None:
     page = best_prompt_page(result)
     tested = (
-        "Test accuracy: 0.94 (95% interval 0.89 to 0.97) on 150 items; baseline 0.52 on the same "
+        "Test accuracy: 0.94 (95% Wilson interval 0.89 to 0.97) on 150 items; baseline 0.52 on the same "
         "items; verdict: better"
     )
     assert tested in page

@@ -52,6 +52,12 @@ def test_the_columns_are_the_documented_ones(tmp_path: Path, results: list[Trial
         "form_control_verdict",
         "form_control_p_value",
         "corrected_form_control_verdict",
+        "test_interval_kind",
+        "seed_prompt_test_values",
+        "test_values",
+        "form_control_test_values",
+        "seed_prompt_test_macro_f1",
+        "test_macro_f1",
     ]
     assert pq.read_table(tmp_path / "costs.parquet").column_names == [
         "trial",

@@ -222,7 +222,7 @@ def test_the_commands(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "navigate-abo-s0" in said("trials", id)
     told = said("best", id)
     assert "dev accuracy" in told
-    assert "(95% interval" in told
+    assert "(95% Wilson interval" in told
     assert "on 8 items, baseline" in told
     said("best", id, "--format", "dspy", "--out", str(tmp_path / "state.json"))
     assert json.loads((tmp_path / "state.json").read_text())["signature"]
