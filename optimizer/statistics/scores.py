@@ -63,5 +63,10 @@ def differences(before: Scores, after: Scores) -> list[float]:
 
 def discordant(before: Scores, after: Scores) -> tuple[int, int, int]:
     """Return how many items `after` scores higher, how many lower, and how many both have."""
-    found = differences(before, after)
-    return sum(d > 0 for d in found), sum(d < 0 for d in found), len(found)
+    improved = worsened = items = 0
+    for first, second in zip(before, after, strict=True):
+        if first is not None and second is not None:
+            items += 1
+            improved += second > first
+            worsened += second < first
+    return improved, worsened, items

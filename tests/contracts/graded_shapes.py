@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Rng = np.random.Generator
-TIES, TIE_CHANCES = (0.0, 0.25, 0.5, 0.75, 1.0), (0.02, 0.03, 0.05, 0.1, 0.8)
+TIES, TIE_CHANCES = (0.0, 0.25, 0.5, 0.75, 1.0), (0.02, 0.08, 0.75, 0.1, 0.05)
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Shape:
 
 def better(rng: Rng, scores: Floats, mean: float, gap: float) -> Floats:
     """The scores of a prompt that is better by `gap` on average: some items become right."""
+    assert gap <= 1 - mean, "there is no such room"
     return np.where(rng.random(scores.shape) < gap / (1 - mean), 1.0, scores)
 
 
