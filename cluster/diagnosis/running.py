@@ -93,6 +93,7 @@ async def diagnose_task(
         Racing(),
         settings.sampling.build(),
         outcome_counts,
+        row_of=task.visible_row if settings.target_model.sees_examples else None,
     )
     subject = Subject(
         task.problem(grader), task.dev, task.test.single_reading().read(), procedure_of(task.train)

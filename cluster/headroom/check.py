@@ -282,10 +282,15 @@ def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
     do (Ma et al. 2024, arXiv 2402.02101), so without such a trial it is ABO with its defaults.
     """
     settings: ExperimentSettings = experiment.settings
+    with_rows = settings.target_model.sees_examples
     for plan in experiment.plans:
         if plan.task == label and plan.seed == settings.seeds[0] and isinstance(plan.strategy, ABO):
-            return Probing(plan.strategy, plan.selection, plan.sampling, plan.seed, repeats)
-    return Probing(ABO(), Racing(), settings.sampling.build(), settings.seeds[0], repeats)
+            return Probing(
+                plan.strategy, plan.selection, plan.sampling, plan.seed, repeats, with_rows
+            )
+    return Probing(
+        ABO(), Racing(), settings.sampling.build(), settings.seeds[0], repeats, with_rows
+    )
 
 
 class _Metered:

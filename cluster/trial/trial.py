@@ -84,6 +84,7 @@ class Trial:
             plan.sampling,
             self._outcome_counts,
             limited,
+            task.visible_row if plan.target.sees_examples else None,
         )
         self._rounds: list[Round] = []
         self.tested: Tested | None = None

@@ -4,9 +4,10 @@ Knows batches, not clients; a grader, not a task; and never sees the test split.
 protocols.Evaluator. Everything that one call needs of the target model goes out as one batch.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from random import Random
+from typing import Any
 
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
@@ -34,8 +35,20 @@ class Evaluation:
         sampling: Sampling | None = None,
         outcome_counts: OutcomeCounts | None = None,
         limited: Limited | None = None,
+        row_of: Callable[[Example], Mapping[str, Any]] | None = None,
     ) -> None:
-        """`limited`: what the target's budget covers; None: it covers all."""
+        """Take all parts.
+
+        Args:
+            target: The target model.
+            grader: Scores its answers.
+            dev: The dev split.
+            rule: Selects.
+            sampling: How the target draws its answers.
+            outcome_counts: Where its answers are counted.
+            limited: What the target's budget covers; None: it covers all.
+            row_of: The row of an example, for a target that sees rows; None: it sees none.
+        """
         self._target = target
         self._limited = limited
         self._grader = grader
@@ -43,6 +56,7 @@ class Evaluation:
         self._rule = rule
         self._sampling = sampling or Sampling()
         self._outcome_counts = outcome_counts or OutcomeCounts()
+        self._row_of = row_of
 
     async def answers(
         self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose = "learn"
@@ -133,7 +147,12 @@ class Evaluation:
 
     def _requests(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Request]:
         return [
-            Request(prompt.render(example.input, example.history), self._sampling, purpose=purpose)
+            Request(
+                prompt.render(example.input, example.history),
+                self._sampling,
+                purpose=purpose,
+                row=self._row_of(example) if self._row_of else None,
+            )
             for prompt, example in work
         ]
 

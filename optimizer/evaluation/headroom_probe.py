@@ -6,10 +6,11 @@ is tried too. Uses the train and dev splits alone. Knows no Ray, no clock and no
 are those of optimizer.statistics.headroom.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from optimizer.counted_model import CountedModel
 from optimizer.evaluation.answer_forms import NotRight, Reading, reading
@@ -53,6 +54,8 @@ class Probing:
     seed: int = 0
     """The random seed of that trial: with the same one its first round makes the same requests."""
     repeats: int = 3
+    with_rows: bool = False
+    """The target sees the row of each example beside the messages."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ async def probe(
     grader = grader or task.grader.build()
     # Without the examples that the few-shot probe shows with their answers.
     items = (*task.dev, *task.train[SOLVED:])[: max(MOST_ITEMS, len(task.dev))]
-    asking = _Asking(grader, items, target)
+    row_of = task.visible_row if probing.with_rows else None
+    asking = _Asking(grader, items, target, row_of)
     seed, hot = (
         Prompt(task.seed_instruction),
         replace(probing.sampling, temperature=DRAW_TEMPERATURE),
@@ -201,11 +205,18 @@ class _Asking:
     grader: Grader
     items: Sequence[Example]
     target: LanguageModel
+    row_of: Callable[[Example], Mapping[str, Any]] | None
 
     async def ask(self, tries: Sequence[tuple[Prompt, Sampling, int]]) -> list[list[Outcome]]:
         """Return the outcomes of each attempt over all items; all attempts are one batch."""
         requests = [
-            Request(prompt.render(item.input, item.history), sampling, sample, "validate")
+            Request(
+                prompt.render(item.input, item.history),
+                sampling,
+                sample,
+                "validate",
+                row=self.row_of(item) if self.row_of else None,
+            )
             for prompt, sampling, sample in tries
             for item in self.items
         ]
@@ -259,7 +270,14 @@ async def _first_found(
     task: Task, grader: Grader, target: LanguageModel, optimizer: LanguageModel, probing: Probing
 ) -> Prompt | None:
     """Return the best prompt of a search's first round, the baseline excluded."""
-    evaluation = Evaluation(target, grader, task.dev, probing.rule, probing.sampling)
+    evaluation = Evaluation(
+        target,
+        grader,
+        task.dev,
+        probing.rule,
+        probing.sampling,
+        row_of=task.visible_row if probing.with_rows else None,
+    )
     search = probing.strategy.search(
         task.problem(grader), CountedModel(optimizer), evaluation, Random(probing.seed)
     )

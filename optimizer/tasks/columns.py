@@ -31,6 +31,10 @@ _LIKE = {
 """Names that other data sets have for a part, for the proposal in a message."""
 
 
+_ALWAYS_TARGET = ("target_scores",)
+"""Columns that hold targets whatever else does, as BIG-bench has them."""
+
+
 class _Missing(Enum):
     MISSING = "missing"
 
@@ -75,6 +79,18 @@ class Columns:
             for part, specifications in self.parts.items()
             if (found := _first_known(specifications, names)) is not None
         }
+
+    def of_target(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of a table's columns that hold its targets: nothing that answers sees them.
+
+        A chat has its target in its last turn.
+        """
+        known = set(names)
+        chosen = self.chosen(known)
+        specifications = [chosen[part] for part in ("target",) if part in chosen]
+        specifications += ["messages"] if self._is_chat(known) else []
+        found = {column_of(path, known) for one in specifications for path in paths_in(one)}
+        return tuple(name for name in names if name in found or name in _ALWAYS_TARGET)
 
     def needed(self, names: Sequence[str]) -> list[str]:
         """Return those of a table's columns that hold a part, in their own order."""

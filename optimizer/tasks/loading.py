@@ -79,7 +79,9 @@ def load_task(
             given = {part: _read(path, columns, "", answered) for part, path in others.items()}
             found = merged({"train": found, **given})
         found = replace(found, description=description or found.description)
-        return _split_source(found, sizes, seed, scorer, seed_instruction, noted=True)
+        task = _split_source(found, sizes, seed, scorer, seed_instruction, noted=True)
+        names = list(task.train[0].fields)
+        return replace(task, target_columns=(columns or Columns()).of_target(names))
     if isinstance(sizes, Shares):
         raise SettingsError(
             f"The task {source} is made to size and has no shares; give it counts, or auto."

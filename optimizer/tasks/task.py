@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 from optimizer.candidate import Problem
 from optimizer.grader import Grader
@@ -52,6 +53,17 @@ class Task:
     """A sentence for people on which data was read of a file, and which was not; "" for a generated
     task.
     """
+
+    target_columns: tuple[str, ...] = ()
+    """The columns of its rows that hold targets."""
+
+    def visible_row(self, example: Example) -> dict[str, Any]:
+        """Return what a model that is a program may see of an example: its row, without targets.
+
+        It has the example's `id` and `input` where the row has no columns of these names.
+        """
+        row = {key: one for key, one in example.fields.items() if key not in self.target_columns}
+        return {"id": example.id, "input": example.input} | row
 
     @property
     def scorer(self) -> str:

@@ -47,17 +47,19 @@ class TrialData:
     """The model's identity, as it is in every ledger key."""
     sampling: Sampling
     ledger: Ledger | None
+    sees_examples: bool = False
+    """The target gets the row of each example beside the messages."""
 
     def answer(self, prompt: Prompt, example: Example) -> Completion | None:
         """Return the answer in the ledger; None if there is none."""
         if self.ledger is None:
             return None
-        return self.ledger.get(
-            key_of(
-                self.target,
-                Request(prompt.render(example.input, example.history), self.sampling),
-            )
+        request = Request(
+            prompt.render(example.input, example.history),
+            self.sampling,
+            row=self.task.visible_row(example) if self.sees_examples else None,
         )
+        return self.ledger.get(key_of(self.target, request))
 
     def score(self, answer: Completion, example: Example) -> Score | None:
         """Return the score of an answer, graded again; None where that would take a model."""
@@ -105,6 +107,7 @@ class Items:
             settings.target_model.identity,
             _sampling(settings, trial_spec),
             self._ledger(folder / LEDGER),
+            settings.target_model.sees_examples,
         )
 
     def _ledger(self, folder: Folder) -> Ledger | None:
