@@ -6,7 +6,6 @@ from typing import Any
 from cluster.config.code_files import CodeFiles, use_code
 from cluster.config.code_revision import revision_of
 from cluster.config.experiment import ExperimentSettings, PairSettings, Recorded
-from optimizer.graders.graders import GRADERS
 from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
@@ -22,7 +21,7 @@ def components_of(settings: PairSettings) -> tuple[tuple[Registry[Any], str], ..
         named += ((SELECTION_RULES, name) for name in settings.selection_names())
     named += [
         *((TASKS, task.source) for task in settings.tasks if not is_file(task.source)),
-        *((GRADERS, task.grader.name) for task in settings.tasks if task.grader is not None),
+        *(one for task in settings.tasks if task.grader for one in task.grader.imports()),
     ]
     found = {(registry.noun, name): registry for registry, name in named}
     return tuple(
@@ -45,7 +44,8 @@ def import_components(settings: ExperimentSettings, tasks: Iterable[Task], code:
     for registry, name in components_of(settings):
         registry.import_name(name)
     for task in tasks:
-        GRADERS.import_name(task.grader.name)
+        for registry, name in task.grader.imports():
+            registry.import_name(name)
 
 
 def revisions(settings: PairSettings, tasks: Iterable[Task] = ()) -> dict[str, str]:
@@ -56,9 +56,10 @@ def revisions(settings: PairSettings, tasks: Iterable[Task] = ()) -> dict[str, s
     """
     modules = {name: registry.module_of(name) for registry, name in components_of(settings)}
     modules |= {
-        task.scorer: GRADERS.module_of(task.scorer)
+        name: registry.module_of(name)
         for task in tasks
-        if task.scorer not in GRADERS.table
+        for registry, name in task.grader.imports()
+        if name not in registry.table
     }
     return {name: revision_of(module) for name, module in sorted(modules.items())}
 

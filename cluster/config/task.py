@@ -7,11 +7,11 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cluster.config.component_spec import is_stored, may_import
-from cluster.config.grader import GraderText, check_grader, read_grader
+from cluster.config.grader import GraderText, check_grader
 from cluster.config.labels import slug
 from cluster.config.sizes import SizeSettings as SizeSettings
 from optimizer.errors import SettingsError
-from optimizer.graders.graders import GRADERS, GraderSpec
+from optimizer.graders.graders import GraderSpec, as_spec
 from optimizer.registry import is_reference, short_name
 from optimizer.tasks.columns import Columns
 from optimizer.tasks.imported import TASKS, is_file
@@ -136,7 +136,7 @@ class TaskSettings(Strict):
     @classmethod
     def _is_plain(cls, value: GraderText | None) -> GraderText | None:
         """Write a grader without settings as its name alone."""
-        return None if value is None else read_grader(value).to_json()
+        return None if value is None else as_spec(value).to_json()
 
     @model_validator(mode="after")
     def _is_imported(self, info: ValidationInfo) -> Self:
@@ -144,15 +144,16 @@ class TaskSettings(Strict):
             if TASKS.is_elsewhere(self.source):  # else it may be a file
                 TASKS.import_name(self.source)
             if self.grader is not None:
-                GRADERS.import_name(self.grader.name)
+                for registry, name in self.grader.imports():
+                    registry.import_name(name)
         if isinstance(self.scorer, dict) and not is_stored(info):
-            check_grader(read_grader(self.scorer))
+            check_grader(as_spec(self.scorer))
         return self
 
     @property
     def grader(self) -> GraderSpec | None:
         """Return the grader as data; None where the examples are to decide."""
-        return None if self.scorer is None else read_grader(self.scorer)
+        return None if self.scorer is None else as_spec(self.scorer)
 
     @property
     def files(self) -> dict[str, str]:

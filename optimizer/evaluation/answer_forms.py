@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from optimizer.errors import shortened
 from optimizer.grader import Grader
-from optimizer.graders.base import PureGrader, grade_outcomes, score_outcome
+from optimizer.graders.base import AnswerGrader, PureGrader, grade_outcomes, score_outcome
 from optimizer.graders.graders import grader_named
 from optimizer.tasks.loading import fitted, fitting_scorers
 from optimizer.types import Completion, Example, Outcome, Score
@@ -241,7 +241,7 @@ async def reading(
         _under_others(scorer, items, pairs),
         never_right,
         never_right
-        and isinstance(grader, PureGrader)
+        and isinstance(grader, AnswerGrader)
         and not _is_a_target(grader, {score.answer for score in scores if score.answer}, items),
     )
 
@@ -250,7 +250,7 @@ def _mean(scores: Sequence[Score]) -> float:
     return sum(score.value or 0.0 for score in scores) / len(scores)
 
 
-def _is_a_target(grader: PureGrader, answers: Iterable[str], items: Sequence[Example]) -> bool:
+def _is_a_target(grader: AnswerGrader, answers: Iterable[str], items: Sequence[Example]) -> bool:
     return any(grader.is_right(answer, item) for answer in answers for item in items)
 
 

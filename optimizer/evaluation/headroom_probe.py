@@ -16,7 +16,7 @@ from optimizer.counted_model import CountedModel
 from optimizer.evaluation.answer_forms import NotRight, Reading, reading
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.grader import Grader
-from optimizer.graders.base import PureGrader, grade_outcomes, score_outcome
+from optimizer.graders.base import grade_outcomes, pure_part, score_outcome
 from optimizer.graders.graders import with_answer_line
 from optimizer.prompt import Demonstration, Prompt
 from optimizer.protocols import LanguageModel, SelectionRule, Strategy
@@ -238,9 +238,10 @@ class _Asking:
         that calls a model: to guess the answer of another item is no way to please a judge, and to
         ask it would cost many times what the probe does.
         """
-        size, grader = len(self.items), self.grader
-        if not isinstance(grader, PureGrader):
+        size, grader = len(self.items), pure_part(self.grader)
+        if grader is None:
             return 0.0, 0.0
+        shifts = 1 if grader.slow else _SHIFTS
         hits = [
             [
                 score_outcome(grader, outcomes[place], self.items[(place + shift) % size]).value
@@ -249,7 +250,7 @@ class _Asking:
             ]
             # An item's answers are held against the targets of its neighbours: what is right there
             # was guessed.
-            for shift in range(1, min(_SHIFTS, size - 1) + 1)
+            for shift in range(1, min(shifts, size - 1) + 1)
             for place in range(size)
         ]
         if not hits or not tries:

@@ -1,12 +1,14 @@
 """Bases of the graders that decide by themselves, without a model."""
 
+import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 from unicodedata import normalize
 
 from optimizer.grader import Grader
-from optimizer.graders.reading import FinalAnswer, final_answer
+from optimizer.graders.reading.answers import FinalAnswer, final_answer
 from optimizer.prompt import ANSWER_LABEL, without_thinking
 from optimizer.types import Completion, Example, Failed, Outcome, Score
 
@@ -39,6 +41,17 @@ def score_outcome(grader: "PureGrader", outcome: Outcome, example: Example) -> S
     return grader.score(outcome, example)
 
 
+def pure_part(grader: Grader) -> "PureGrader | None":
+    """Return a grader that calls no model, and nothing of others; None for any other.
+
+    It may be asked at any time, about any number of answers.
+    """
+    if isinstance(grader, PureGrader):
+        return grader
+    pure = getattr(grader, "pure", None)
+    return pure if isinstance(pure, PureGrader) else None
+
+
 class PureGrader(ABC):
     """A grader that decides by itself, at once: the same response always gets the same score."""
 
@@ -53,9 +66,21 @@ class PureGrader(ABC):
     def score(self, response: Completion, example: Example) -> Score:
         """Return the score of a response; never raises for a bad one."""
 
+    slow: ClassVar[bool] = False
+    """It takes more than a moment for a long response, so that a batch is graded in a thread."""
+
     async def grade(self, pairs: Sequence[tuple[Completion, Example]]) -> list[Score]:
         """Return one score for each response, in order."""
+        if self.slow:
+            return await asyncio.to_thread(self._graded, pairs)
+        return self._graded(pairs)
+
+    def _graded(self, pairs: Sequence[tuple[Completion, Example]]) -> list[Score]:
         return [self.score(response, example) for response, example in pairs]
+
+    def fault_of(self, example: Example) -> str:
+        """Return why an example cannot be graded, as the end of a sentence; "" where it can."""
+        return "" if example.answers else "has no target"
 
     def is_right(self, answer: str, example: Example) -> bool:
         """Return whether an answer alone, on an answer line, is accepted."""
@@ -122,6 +147,16 @@ class AnswerGrader(PureGrader):
         return any(
             f" {words(accepted)} " in given for accepted in example.answers if words(accepted)
         )
+
+
+def said(response: Completion) -> str:
+    """Return the part of a response that is looked at: its end, without its reasoning."""
+    return without_thinking(response.text)[-READ_CHARS:]
+
+
+def said_last(response: Completion) -> str:
+    """Return the text behind the label of the last `Answer:` line, or the whole response."""
+    return final_answer(said(response)).block
 
 
 def words(text: str) -> str:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from optimizer.graders.base import AnswerGrader, first_right
-from optimizer.graders.choices import choice_concluded, choice_named
 from optimizer.graders.exact import same, text_concluded
-from optimizer.graders.reading import FinalAnswer, bare, first_sentence
+from optimizer.graders.reading.answers import FinalAnswer, bare, first_sentence
+from optimizer.graders.reading.choices import choice_concluded, choice_named
 from optimizer.types import Example
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from optimizer.graders.base import AnswerGrader, first_right, folded
-from optimizer.graders.reading import FinalAnswer, bare, first_sentence
+from optimizer.graders.reading.answers import FinalAnswer, bare, first_sentence
 from optimizer.types import Example
 
 

@@ -12,10 +12,16 @@ from typing import Any
 from optimizer.errors import SettingsError, unknown_name
 from optimizer.grader import Grader
 from optimizer.graders.choice import Choice
+from optimizer.graders.contains import Contains
 from optimizer.graders.exact import Exact
 from optimizer.graders.imported import as_grader_kind
+from optimizer.graders.json_fields import JSONFields
+from optimizer.graders.multi import Multi
 from optimizer.graders.number import Number
+from optimizer.graders.python import FUNCTIONS, Python
 from optimizer.graders.regex import Regex
+from optimizer.graders.text_similarity import TextSimilarity
+from optimizer.graders.token_f1 import TokenF1
 from optimizer.prompt import ANSWER_LABEL, Prompt
 from optimizer.registry import Registry
 
@@ -23,11 +29,18 @@ GraderKind = Callable[..., Grader]
 """Makes a grader of its settings, which are keyword arguments: a frozen dataclass, or a function
 of somebody else's in its cover (optimizer.graders.imported).
 """
+KIND, PYTHON, MULTI = "kind", "python", "multi"
 _TABLE: dict[str, GraderKind] = {
     "exact": Exact,
     "choice": Choice,
     "number": Number,
     "regex": Regex,
+    "contains": Contains,
+    "json": JSONFields,
+    "token_f1": TokenF1,
+    "text_similarity": TextSimilarity,
+    "python": Python,
+    "multi": Multi,
 }
 GRADERS: Registry[GraderKind] = Registry("scorer", _TABLE, "promptray.graders", as_grader_kind)
 """Those of the table, and functions `(response, example) -> Score` that come from elsewhere."""
@@ -50,19 +63,57 @@ class GraderSpec:
         """
         if self.name not in GRADERS:
             raise unknown_name(GRADERS.noun, self.name, GRADERS)
+        parts = {name: part.build() for name, part in self.parts.items()}
+        settings = {**self.settings, **({"parts": parts} if parts else {})}
         try:
-            return GRADERS[self.name](**self.settings)
+            return GRADERS[self.name](**settings)
         except TypeError as problem:
             raise SettingsError(f"Of the grader {self.name!r}: {problem}.") from None
 
+    @property
+    def parts(self) -> dict[str, "GraderSpec"]:
+        """Return the parts of a multi grader by their names; empty for any other.
+
+        Raises:
+            SettingsError: A part is neither a name nor a mapping with its kind.
+        """
+        given = self.settings.get("parts") if self.name == MULTI else None
+        if not isinstance(given, Mapping):
+            return {}
+        return {str(name): as_spec(part) for name, part in given.items()}
+
+    def imports(self) -> list[tuple[Registry[Any], str]]:
+        """Return the registry and the name of all that it needs: its kind, functions, parts."""
+        found: list[tuple[Registry[Any], str]] = [(GRADERS, self.name)]
+        function = self.settings.get("function")
+        if self.name == PYTHON and isinstance(function, str):
+            found.append((FUNCTIONS, function))
+        for part in self.parts.values():
+            found += part.imports()
+        return found
+
     def to_json(self) -> str | dict[str, Any]:
         """Return the bare name where there are no settings, else a mapping with the key `kind`."""
-        return {"kind": self.name, **self.settings} if self.settings else self.name
+        return {KIND: self.name, **self.settings} if self.settings else self.name
 
 
-def as_spec(given: "str | GraderSpec") -> GraderSpec:
-    """Return the spec of a grader that may be given by its name."""
-    return GraderSpec(given) if isinstance(given, str) else given
+def as_spec(given: "str | Mapping[str, Any] | GraderSpec") -> GraderSpec:
+    """Return the spec of a grader: of its name, or of a mapping with its kind and its settings.
+
+    Raises:
+        SettingsError: It is neither.
+    """
+    if isinstance(given, GraderSpec):
+        return given
+    if isinstance(given, str):
+        return GraderSpec(given)
+    name = given.get(KIND) if isinstance(given, Mapping) else None
+    if not isinstance(name, str):
+        raise SettingsError(
+            "A grader is a name, such as exact, or a mapping with its kind and its settings, such "
+            f"as {{kind: exact}}; known kinds are: {', '.join(sorted(GRADERS.table))}."
+        )
+    return GraderSpec(name, {key: value for key, value in given.items() if key != KIND})
 
 
 def grader_named(name: str) -> Grader:

@@ -15,8 +15,6 @@ from optimizer.graders.base import PureGrader
 from optimizer.registry import Unfit
 from optimizer.types import Completion, Example, Score
 
-SYNC = Callable[[Completion, Example], Score]
-
 
 @dataclass(frozen=True)
 class ImportedGrader(PureGrader):

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from optimizer.graders.base import AnswerGrader
-from optimizer.graders.numbers import as_number, number_concluded, number_given, numbers_in, plain
-from optimizer.graders.reading import FinalAnswer, bare, first_sentence
+from optimizer.graders.reading.answers import FinalAnswer, bare, first_sentence
+from optimizer.graders.reading.numbers import (
+    as_number,
+    number_concluded,
+    number_given,
+    numbers_in,
+    plain,
+)
 from optimizer.types import Example
 
 _SENTENCES = re.compile(r"(?<=[.!?])\s+|\n")

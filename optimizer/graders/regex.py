@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from optimizer.errors import DataError, shortened
 from optimizer.graders.base import AnswerGrader, first_right
-from optimizer.graders.patterns import compiled, why_unusable
-from optimizer.graders.reading import FinalAnswer, bare
+from optimizer.graders.reading.answers import FinalAnswer, bare
+from optimizer.graders.reading.patterns import compiled, why_unusable
 from optimizer.types import Example
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from random import Random
 
 from optimizer.errors import DataError, SettingsError, shortened, unknown_name
-from optimizer.graders.base import PureGrader
+from optimizer.graders.base import pure_part
 from optimizer.graders.graders import GRADERS, GraderSpec, as_spec
-from optimizer.graders.numbers import as_number
+from optimizer.graders.reading.numbers import as_number
 from optimizer.graders.regex import check_pattern
 from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL
@@ -214,9 +214,14 @@ def _impossible_targets(examples: Sequence[Example], spec: GraderSpec) -> str:
     # The targets of regex are patterns, and what an imported grader reads is not known.
     if spec.name == "regex" or spec.name not in GRADERS.table:
         return ""
-    grader = spec.build()
-    if not isinstance(grader, PureGrader):
+    grader = pure_part(spec.build())
+    if grader is None:
         return ""
+    for example in examples:
+        if fault := grader.fault_of(example):
+            raise DataError(
+                f"Example {shortened(example.id)} {fault}, which the grader {spec.name} needs."
+            )
     impossible = [
         example
         for example in examples

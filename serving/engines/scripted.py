@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from optimizer.errors import StorageError
-from optimizer.graders.patterns import compiled
+from optimizer.graders.reading.patterns import compiled
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.contracts.refusals import declined
 from serving.contracts.streaming import Piece, in_one_piece

@@ -37,7 +37,7 @@ from pydantic import (
 )
 
 from optimizer.errors import PromptrayError, SettingsError
-from optimizer.graders.patterns import Unusable, compiled
+from optimizer.graders.reading.patterns import Unusable, compiled
 from optimizer.paths import expanded
 from serving.settings.validation import Strict, first_fault
 from serving.settings.yaml_text import YAMLFault, read_yaml
@@ -135,7 +135,7 @@ class Rule(Strict):
     """Name in the log; "" means "rule 1", by its position."""
     match: str = ""
     """A regular expression that is searched for, `^` and `$` at every line; see
-    optimizer.graders.patterns for what it may hold.
+    optimizer.graders.reading.patterns for what it may hold.
     """
     where: Literal["anywhere", "first", "last"] = "anywhere"
     """The messages that it is searched in: all, each beginning on a line of its own, or one of

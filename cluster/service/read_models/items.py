@@ -18,7 +18,7 @@ from cluster.service.read_models.candidates import TrialCandidates, candidates_o
 from cluster.service.read_models.results import Results, TrialHistory
 from optimizer.errors import PromptrayError, SettingsError, StorageError
 from optimizer.grader import Grader
-from optimizer.graders.base import PureGrader, score_outcome
+from optimizer.graders.base import pure_part, score_outcome
 from optimizer.prompt import Prompt
 from optimizer.statistics import Scores
 from optimizer.tasks.generated import GENERATED
@@ -63,9 +63,8 @@ class TrialData:
 
     def score(self, answer: Completion, example: Example) -> Score | None:
         """Return the score of an answer, graded again; None where that would take a model."""
-        if not isinstance(self.grader, PureGrader):
-            return None
-        return score_outcome(self.grader, answer, example)
+        grader = pure_part(self.grader)
+        return score_outcome(grader, answer, example) if grader else None
 
     def test_examples(self) -> tuple[Example, ...]:
         """Return the test split, for prompts that the final test has measured."""

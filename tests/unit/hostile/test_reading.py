@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.text.diff import word_diff
-from optimizer.graders.choices import choice_concluded
 from optimizer.graders.graders import grader_named
-from optimizer.graders.patterns import compiled, why_unusable
+from optimizer.graders.reading.choices import choice_concluded
+from optimizer.graders.reading.patterns import compiled, why_unusable
 from optimizer.operators.reply import Unreadable, read_causes, read_prompt, read_steps
 from optimizer.operators.template import attempted, escape, solved, unescape
 from optimizer.prompt import Prompt as PromptOf
@@ -256,7 +256,7 @@ def test_patterns_take_little_memory() -> None:
     back.
     """
     program = (
-        "import resource; from optimizer.graders.patterns import compiled\n"
+        "import resource; from optimizer.graders.reading.patterns import compiled\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "for number in range(60):\n"

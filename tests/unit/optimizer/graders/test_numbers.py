@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.graders.numbers import as_number, number_given, numbers_in, plain
+from optimizer.graders.reading.numbers import as_number, number_given, numbers_in, plain
 
 
 @pytest.mark.parametrize(

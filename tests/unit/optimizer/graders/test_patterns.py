@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.graders.patterns import Unusable, compiled, why_unusable
+from optimizer.graders.reading.patterns import Unusable, compiled, why_unusable
 
 ALIKE = [
     r"\d+",

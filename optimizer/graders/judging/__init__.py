@@ -1,0 +1,1 @@
+"""Parts of graders that call a model: templates, replies, agreement; and formulas of scores."""
