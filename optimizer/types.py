@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
-Purpose = Literal["learn", "validate", "propose", "test", "grade"]
+Purpose = Literal["learn", "validate", "propose", "test", "grade", "grade_test"]
 """Purpose of a call: errors to learn from, dev scores to select by, proposals of the optimizer
-model, the final test, and answers that a model grades.
+model, the final test, and answers that a model grades: those of a search, and those of the final
+test.
 """
 FailureKind = Literal["infrastructure", "refused"]
 Verdict = Literal["right", "partial", "wrong", "unparsable", "truncated", "refused", "missing"]

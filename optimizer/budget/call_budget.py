@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from optimizer.budget.cost import Cost, PriceList, is_test
+from optimizer.budget.cost import TESTING, Cost, PriceList, is_test
 from optimizer.budget.paying import Spending
 from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted, SettingsError
@@ -111,10 +111,10 @@ class Budget:
         if self.max_calls is None:
             return None
         left = self.max_calls - self.usage.calls - self._in_flight.total()
-        return left if purpose == "test" else max(0, left - self._still_held())
+        return left if purpose in TESTING else max(0, left - self._still_held())
 
     def reserve_for_test(self, calls: int) -> None:
-        """Hold calls that only the purpose "test" may use.
+        """Hold calls that only a final test may use.
 
         Raises:
             SettingsError: If the budget does not have them.
@@ -133,7 +133,7 @@ class Budget:
         Raises:
             BudgetExhausted: If they are not available; then nothing is reserved.
         """
-        search = sum(calls for purpose, calls in calls_by_purpose.items() if purpose != "test")
+        search = sum(calls for purpose, calls in calls_by_purpose.items() if purpose not in TESTING)
         # The search alone must fit beside what is held for the test, and all of it into the whole.
         for purpose, wanted in (("learn", search), ("test", sum(calls_by_purpose.values()))):
             left = self.available("test" if purpose == "test" else "learn")
@@ -159,7 +159,10 @@ class Budget:
             self._usage[purpose] = self._usage.get(purpose, Usage()) + Usage(repeats=repeats)
 
     def _still_held(self) -> int:
-        used = self._usage.get("test", Usage()).calls + self._in_flight["test"]
+        used = sum(
+            self._usage.get(purpose, Usage()).calls + self._in_flight[purpose]
+            for purpose in TESTING
+        )
         return max(0, self._held_for_test - used)
 
     def _refusal(self, wanted: int, left: int) -> str:

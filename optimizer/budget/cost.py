@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
-from optimizer.types import Outcome, Request
+from optimizer.types import Outcome, Purpose, Request
 
-Role = Literal["target", "optimizer"]
+Role = Literal["target", "optimizer", "grader"]
 ROLES: tuple[Role, Role] = ("target", "optimizer")
+"""The models that every experiment has; a grader calls one only where it is a judge."""
+TESTING: frozenset[Purpose] = frozenset(("test", "grade_test"))
+"""The purposes of a final test's calls."""
 TEMPLATE_TOKENS = 64
 """Tokens that a chat template may add to a prompt, such as a system message of its own [ours:
 Qwen adds about 20, Llama 3.1 about 30].
@@ -25,8 +28,9 @@ class Cost:
     target_calls: int = 0
     optimizer_calls: int = 0
     tokens: int = 0
-    """Tokens read and written, of both models."""
+    """Tokens read and written, of all models."""
     money: float = 0.0
+    grader_calls: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(*(mine + its for mine, its in zip(self.amounts, other.amounts, strict=True)))  # type: ignore[arg-type]
@@ -39,13 +43,26 @@ class Cost:
 
     @property
     def calls(self) -> int:
-        """Return the calls of both models."""
-        return self.target_calls + self.optimizer_calls
+        """Return the calls of all models."""
+        return self.target_calls + self.optimizer_calls + self.grader_calls
 
     @property
     def amounts(self) -> tuple[int | float, ...]:
-        """Return the four amounts, in the order of the fields."""
-        return (self.target_calls, self.optimizer_calls, self.tokens, self.money)
+        """Return the amounts, in the order of the fields."""
+        return (
+            self.target_calls,
+            self.optimizer_calls,
+            self.tokens,
+            self.money,
+            self.grader_calls,
+        )
+
+    def to_json(self) -> dict[str, int | float]:
+        """Return the amounts by name; grader calls only where there are any, as of old."""
+        amounts = asdict(self)
+        if not self.grader_calls:
+            del amounts["grader_calls"]
+        return amounts
 
     def at_least(self, other: "Cost") -> "Cost":
         """Return the larger of the two in each respect."""
@@ -78,6 +95,7 @@ class Limits:
     optimizer_calls: int | None = None
     tokens: int | None = None
     money: float | None = None
+    grader_calls: int | None = None
 
     @property
     def bounded(self) -> bool:
@@ -93,7 +111,7 @@ class Limits:
             0.0 if limit is None else max(0.0, limit - used) * share
             for limit, used in zip(asdict(self).values(), cost.amounts, strict=True)
         ]
-        return Cost(int(left[0]), int(left[1]), int(left[2]), left[3])
+        return Cost(int(left[0]), int(left[1]), int(left[2]), left[3], int(left[4]))
 
     def passed_by(self, cost: Cost) -> str | None:
         """Return the name of the first of these limits that the cost exceeds."""
@@ -104,7 +122,7 @@ class Limits:
         return None
 
 
-CALL_LIMITS = ("target_calls", "optimizer_calls")
+CALL_LIMITS = ("target_calls", "optimizer_calls", "grader_calls")
 
 
 @dataclass(frozen=True)
@@ -157,7 +175,7 @@ class PriceList:
 
 def is_test(requests: Iterable[Request]) -> bool:
     """Return whether these are calls of a final test."""
-    return all(request.purpose == "test" for request in requests)
+    return all(request.purpose in TESTING for request in requests)
 
 
 def text_bytes(text: str) -> int:

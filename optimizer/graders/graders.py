@@ -16,10 +16,14 @@ from optimizer.graders.contains import Contains
 from optimizer.graders.exact import Exact
 from optimizer.graders.imported import as_grader_kind
 from optimizer.graders.json_fields import JSONFields
+from optimizer.graders.judging.judge import Judge, Judging
+from optimizer.graders.label_model import LabelModel
 from optimizer.graders.multi import Multi
 from optimizer.graders.number import Number
 from optimizer.graders.python import FUNCTIONS, Python
 from optimizer.graders.regex import Regex
+from optimizer.graders.score_model import ScoreModel
+from optimizer.graders.string_check import StringCheck
 from optimizer.graders.text_similarity import TextSimilarity
 from optimizer.graders.token_f1 import TokenF1
 from optimizer.prompt import ANSWER_LABEL, Prompt
@@ -30,6 +34,8 @@ GraderKind = Callable[..., Grader]
 of somebody else's in its cover (optimizer.graders.imported).
 """
 KIND, PYTHON, MULTI = "kind", "python", "multi"
+JUDGES = ("label_model", "score_model")
+"""The kinds that call a model."""
 _TABLE: dict[str, GraderKind] = {
     "exact": Exact,
     "choice": Choice,
@@ -41,6 +47,9 @@ _TABLE: dict[str, GraderKind] = {
     "text_similarity": TextSimilarity,
     "python": Python,
     "multi": Multi,
+    "label_model": LabelModel,
+    "score_model": ScoreModel,
+    "string_check": StringCheck,
 }
 GRADERS: Registry[GraderKind] = Registry("scorer", _TABLE, "promptray.graders", as_grader_kind)
 """Those of the table, and functions `(response, example) -> Score` that come from elsewhere."""
@@ -55,20 +64,30 @@ class GraderSpec:
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Keyword arguments of its kind, as JSON values."""
 
-    def build(self) -> Grader:
+    def build(self, judging: Judging | None = None) -> Grader:
         """Return the grader.
+
+        Args:
+            judging: What it grades with, where it or a part of it calls a model. None: such a
+                grader can be looked at, and cannot grade.
 
         Raises:
             SettingsError: The name is unknown in this process, or a setting is impossible.
         """
         if self.name not in GRADERS:
             raise unknown_name(GRADERS.noun, self.name, GRADERS)
-        parts = {name: part.build() for name, part in self.parts.items()}
+        parts = {name: part.build(judging) for name, part in self.parts.items()}
         settings = {**self.settings, **({"parts": parts} if parts else {})}
         try:
-            return GRADERS[self.name](**settings)
+            grader = GRADERS[self.name](**settings)
         except TypeError as problem:
             raise SettingsError(f"Of the grader {self.name!r}: {problem}.") from None
+        return grader.bound(judging) if isinstance(grader, Judge) else grader
+
+    def judge_models(self) -> list[Any]:
+        """Return the `model` of each judge among it and its parts; None stands for the default."""
+        own = [self.settings.get("model")] if self.name in JUDGES else []
+        return own + [model for part in self.parts.values() for model in part.judge_models()]
 
     @property
     def parts(self) -> dict[str, "GraderSpec"]:

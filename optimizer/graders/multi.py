@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from optimizer.errors import SettingsError
 from optimizer.grader import Grader
 from optimizer.graders.base import PureGrader, pure_part
 from optimizer.graders.judging.expression import Expression
+from optimizer.graders.judging.judge import GradingRefused
 from optimizer.types import Completion, Example, Score, graded
 
 MOST_PARTS = 20
@@ -87,7 +88,7 @@ class Multi:
     async def grade(self, pairs: Sequence[tuple[Completion, Example]]) -> list[Score]:
         """Return the combined scores; all parts grade at once."""
         graders = self.graders
-        columns = await asyncio.gather(*(part.grade(pairs) for part in graders.values()))
+        columns = await _all_of(graders.values(), pairs)
         return [
             self.combined(dict(zip(graders, row, strict=True)))
             for row in zip(*columns, strict=True)
@@ -133,6 +134,26 @@ class Multi:
         weights = self._weights
         total = sum(weights.values())
         return min(1.0, sum(weights[name] * value for name, value in values.items()) / total)
+
+
+async def _all_of(
+    graders: Iterable[Grader], pairs: Sequence[tuple[Completion, Example]]
+) -> list[list[Score]]:
+    """Return the scores of each grader; all grade at once, and end before an error is raised.
+
+    Raises:
+        GradingRefused: With the number of answers that all of them have graded.
+    """
+    found = await asyncio.gather(
+        *(grader.grade(pairs) for grader in graders), return_exceptions=True
+    )
+    errors = [one for one in found if isinstance(one, BaseException)]
+    refusals = [one for one in errors if isinstance(one, GradingRefused)]
+    if errors:
+        if len(refusals) == len(errors):
+            raise min(refusals, key=lambda refusal: refusal.graded)
+        raise next(one for one in errors if not isinstance(one, GradingRefused))
+    return [one for one in found if not isinstance(one, BaseException)]
 
 
 @dataclass(frozen=True)

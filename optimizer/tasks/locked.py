@@ -28,6 +28,8 @@ class LockedSplit:
     _sealed: bytes = field(repr=False)
     longest_input_bytes: int = field(default=0, repr=False)
     """Size of the longest input, with the turns before it, for the maximum cost of a test."""
+    longest_example_bytes: int = field(default=0, repr=False)
+    """Size of the longest example, with its targets and its whole row, for that of its grading."""
 
     @classmethod
     def lock(cls, examples: Sequence[Example]) -> "LockedSplit":
@@ -44,7 +46,8 @@ class LockedSplit:
             for example in examples
         ]
         longest = max(map(_input_bytes, examples), default=0)
-        return cls(len(examples), zlib.compress(json.dumps(rows).encode()), longest)
+        whole = max(map(example_bytes, examples), default=0)
+        return cls(len(examples), zlib.compress(json.dumps(rows).encode()), longest, whole)
 
     def __len__(self) -> int:
         return self.items
@@ -64,6 +67,7 @@ class SingleReading:
         self._split: LockedSplit | None = split
         self.items = len(split)
         self.longest_input_bytes = split.longest_input_bytes
+        self.longest_example_bytes = split.longest_example_bytes
 
     def read(self) -> tuple[Example, ...]:
         """Return the examples, in the split's order.
@@ -97,6 +101,12 @@ class SingleReading:
             "A single reading of the test split cannot be pickled: a copy would be a second "
             "reading."
         )
+
+
+def example_bytes(example: Example) -> int:
+    """Return the size of an example, with its targets and its whole row."""
+    row = json.dumps([example.id, example.answers, example.fields], ensure_ascii=False)
+    return _input_bytes(example) + text_bytes(row)
 
 
 def _input_bytes(example: Example) -> int:

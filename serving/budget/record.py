@@ -7,7 +7,7 @@ Knows no rule of a budget.
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.budget.cost import NOTHING, Cost
@@ -48,15 +48,15 @@ class SpentRecord:
             "limits": self.limits,
             "course": self.course,
             "endings": self.endings,
-            "spent": asdict(self.spent),
-            "lost": asdict(self.lost),
+            "spent": self.spent.to_json(),
+            "lost": self.lost.to_json(),
             "refused": sorted(self.refused),
-            "kept": {trial: asdict(cost) for trial, cost in self.kept.items()},
-            "tested": {trial: asdict(cost) for trial, cost in self.tested.items()},
+            "kept": {trial: cost.to_json() for trial, cost in self.kept.items()},
+            "tested": {trial: cost.to_json() for trial, cost in self.tested.items()},
             "done": sorted(self.done),
             "sent": {
                 trial: {
-                    key.hex(): {"most": asdict(one.most), "test": one.test}
+                    key.hex(): {"most": one.most.to_json(), "test": one.test}
                     for key, one in own.items()
                 }
                 for trial, own in self.sent.items()
@@ -102,6 +102,18 @@ def read_record(folder: Folder) -> SpentRecord:
             "from a copy, or remove it and "
             "lower budget.total by what was spent."
         ) from problem
+
+
+def set_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the limits that are set: an older record does not name those that were added later."""
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def recorded_limits(limits: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the limits as they are recorded: one of grader calls only where it is set."""
+    return {
+        name: limit for name, limit in limits.items() if limit is not None or name != "grader_calls"
+    }
 
 
 def _sum(state: Mapping[str, Any]) -> str:

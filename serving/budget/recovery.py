@@ -25,11 +25,15 @@ async def recover(
     paid: dict[bytes, Cost] = {}
     for (key, most), answer in zip(most_by_key.items(), answers, strict=True):
         if answer is not None:
-            paid[key] = price_list_by_role["target" if most.target_calls else "optimizer"].recalled(
-                answer, most
-            )
+            paid[key] = price_list_by_role[_role(most)].recalled(answer, most)
     # In two parts: only answered calls count as tested.
     shared_budget.settle(paid, answered=True)
     shared_budget.settle(
         {key: most for key, most in most_by_key.items() if key not in paid}, answered=False
     )
+
+
+def _role(most: Cost) -> Role:
+    if most.grader_calls:
+        return "grader"
+    return "target" if most.target_calls else "optimizer"

@@ -35,7 +35,14 @@ from dataclasses import asdict, dataclass, field
 from optimizer.budget.cost import NOTHING, Cost, Limits
 from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted
-from serving.budget.record import FILE, SentCall, SpentRecord, read_record
+from serving.budget.record import (
+    FILE,
+    SentCall,
+    SpentRecord,
+    read_record,
+    recorded_limits,
+    set_limits,
+)
 from serving.budget.stopwatch import Stopwatch
 from serving.storage import Folder
 
@@ -109,7 +116,7 @@ class BudgetStore:
         self._shared_budget.spent = recorded.spent
         self.lost = recorded.lost
         """The part of what is spent that has brought no answer."""
-        if recorded.limits == self._limits:
+        if set_limits(recorded.limits) == set_limits(self._limits):
             self._shared_budget.refused.update(recorded.refused)
             self._ending_by_trial.update(recorded.endings)
             self._done.update(recorded.done)
@@ -327,7 +334,7 @@ class BudgetStore:
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
                 held[trial] = held.get(trial, Cost()) + most
         return SpentRecord(
-            limits=self._limits,
+            limits=recorded_limits(self._limits),
             course=self._course,
             endings=self._ending_by_trial,
             spent=self.spent,
