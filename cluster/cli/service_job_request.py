@@ -57,8 +57,16 @@ def build_request(
 
 
 def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:
-    settings = {"source": task} if isinstance(task, str) else dict(task)
-    source = str(settings.pop("source", ""))
-    named = not Path(source).suffix  # a file that can be read has one
+    settings: dict[str, Any] = {"source": task} if isinstance(task, str) else dict(task)
+    source = settings.pop("source", "")
+    if isinstance(source, dict):
+        settings |= {f"{split}_file": source[split] for split in ("dev", "test") if split in source}
+        source = source.get("train", "")
+    if (part := settings.pop("input", None)) is not None:
+        settings["columns"] = {**(settings.get("columns") or {}), "input": part}
+    for name in ("dev_file", "test_file"):
+        if settings.get(name) is not None:
+            settings[name] = client.upload(settings[name]).id
+    named = not Path(str(source)).suffix  # a file that can be read has one
     kind = {"generated": source} if named else {"file": client.upload(source).id}
-    return kind | {"label": settings.pop("label", None) or Path(source).stem} | settings
+    return kind | {"label": settings.pop("label", None) or Path(str(source)).stem} | settings

@@ -35,7 +35,7 @@ def _count_or_share(value: float) -> float:
 
 Size = Annotated[
     float,
-    Field(gt=0, le=10**9),
+    Field(gt=0, le=2**53),
     AfterValidator(_count_or_share),
 ]
 
@@ -97,7 +97,7 @@ class SizeSettings(Strict):
 
         A client knows counts as what they always were, so shares have a key of their own.
         """
-        count = {"type": "integer", "minimum": 1, "maximum": 10**9}
+        count = {"type": "integer", "minimum": 1, "maximum": 2**53}
         share = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
         return {
             "title": cls.__name__,

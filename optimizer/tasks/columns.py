@@ -14,14 +14,17 @@ from datetime import date, time
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
+from itertools import islice
 from typing import Any, Final
 
-from optimizer.errors import shortened
+from optimizer.errors import DataError, shortened
 
 Row = Mapping[str, Any]
 _FIELD = re.compile(r"\{\{[ \t]*([^{}\n]{1,200}?)[ \t]*\}\}")
 _ITEM = "item."
 """What stands before the fields in templates of OpenAI's graders."""
+MOST_NAMES = 1000
+"""Number of a table's columns that are noted to name them [ours]."""
 _MOST_DIGITS = 300
 """Digits of a decimal that becomes a number; a longer one stays a text."""
 _LIKE = {
@@ -41,6 +44,20 @@ class _Missing(Enum):
 
 MISSING: Final = _Missing.MISSING
 """What a row has at a path that it does not have; None is a value."""
+
+
+class MissingColumns(DataError):
+    """A table lacks a column that a part of its examples is looked for in."""
+
+    names: tuple[str, ...] = ()
+    """The columns that it has, the first of them where there are very many."""
+
+    @classmethod
+    def of(cls, message: str, names: Iterable[str]) -> "MissingColumns":
+        """Return the error with the columns that are there."""
+        problem = cls(message)
+        problem.names = tuple(islice(map(str, names), MOST_NAMES))
+        return problem
 
 
 @dataclass(frozen=True)
@@ -138,6 +155,23 @@ class Columns:
         return (
             f"has no column {' and no column '.join(dict.fromkeys(missing))}; it has: {listed}"
             + (f" (did you mean columns: {{{shortened(mend)}}}?)" if mend else "")
+        )
+
+    @classmethod
+    def guessed(cls, names: Sequence[str]) -> "Columns":
+        """Return the columns that a table's parts may be in, as far as its names tell.
+
+        It is a proposal to show to people. A part that no name tells of is the first column, or the
+        last.
+        """
+        known = set(names)
+        if "messages" in known:
+            return cls(input="messages")
+        guess = {part: "" if part in known else _nearest(part, part, names) for part in _LIKE}
+        rest = [name for name in names if name not in guess.values()] or [*names, ""]
+        return cls(
+            guess["input"] or ("" if "input" in known else rest[0]),
+            guess["target"] or ("" if {"target", "ideal"} & known else rest[-1]),
         )
 
     def _is_chat(self, known: set[str]) -> bool:

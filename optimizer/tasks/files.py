@@ -73,7 +73,9 @@ def read_source(
     except DataError as problem:
         if not shown:
             raise
-        raise DataError(str(problem).replace(str(path), shown)) from problem
+        said = type(problem)(str(problem).replace(str(path), shown))
+        said.__dict__.update(problem.__dict__)
+        raise said from problem
 
 
 def _read(path: Path, reading: Reading) -> Source:

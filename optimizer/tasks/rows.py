@@ -14,7 +14,15 @@ from typing import Any
 from optimizer.errors import DataError, shortened
 from optimizer.tasks.bounds import ReadLimits, TextCounter
 from optimizer.tasks.chats import OddChat, is_chat, read_chat
-from optimizer.tasks.columns import MISSING, Columns, Row, read_part, text_of
+from optimizer.tasks.columns import (
+    MISSING,
+    MOST_NAMES,
+    Columns,
+    MissingColumns,
+    Row,
+    read_part,
+    text_of,
+)
 from optimizer.types import Example, Message
 
 SPLIT_NAMES = {
@@ -27,7 +35,6 @@ _OPTION = re.compile(r"[ \t]*(?:\([A-Za-z]\)|-)[ \t]*\S.*")
 """One line: a pattern over all lines at once would try every way to divide them."""
 _OTHERS = ("target_scores",)
 """Columns that are read beside those of `Columns`."""
-_MOST_NAMES = 1000
 _MOST_UNUSED = 100
 _MOST_LAYOUTS = 1000
 _NAMED = 5
@@ -132,7 +139,7 @@ class RowReader:
         if not self.names:
             return ""
         # A key that only a late row has may be missing among the noted names.
-        if len(self.names) >= _MOST_NAMES and {"input", "target"} <= self._found:
+        if len(self.names) >= MOST_NAMES and {"input", "target"} <= self._found:
             return ""
         return self._columns.lacking(self.names, self._answered)
 
@@ -140,8 +147,8 @@ class RowReader:
         names = tuple(row)
         if (known := self._layouts.get(names)) is not None:
             return known
-        if len(self.names) < _MOST_NAMES:
-            self.names.update(dict.fromkeys(names[:_MOST_NAMES]))
+        if len(self.names) < MOST_NAMES:
+            self.names.update(dict.fromkeys(names[:MOST_NAMES]))
         found = self._columns.chosen(row)
         used = {*self._columns.needed(names), *_OTHERS}
         if len(self.unused) < _MOST_UNUSED:
@@ -253,8 +260,9 @@ def build_source(
         parts.append(one)
     if not parts:
         raise DataError(f"{path} has no examples; give it at least as many as the splits need.")
-    faults = [f"{said}."] if (said := reader.lacking()) else reader.faults.sentences()
-    faults += _repeated_ids(parts)
+    if said := reader.lacking():
+        raise MissingColumns.of(f"{path} {said}.", reader.names)
+    faults = [*reader.faults.sentences(), *_repeated_ids(parts)]
     if faults:
         raise DataError(f"{path} {' It '.join(faults)}")
     systems = list(dict.fromkeys(one.system for one in parts if one.system is not None))

@@ -8,7 +8,7 @@ from typing import Any
 
 from optimizer.errors import DataError, shortened
 from optimizer.tasks.bounds import ReadLimits, text_lines, too_much
-from optimizer.tasks.columns import Columns
+from optimizer.tasks.columns import Columns, MissingColumns
 
 _NAMED = 5
 """Number of faulty lines that a message names."""
@@ -111,9 +111,9 @@ def need_columns(
             f"has more than one column called {shortened(' and '.join(twice))}; name each once"
         )
     if names and (lacking := columns.lacking(names, answered)):
-        faults.append(lacking)
+        raise MissingColumns.of(f"{path} {'. It '.join([*faults, lacking])}.", names)
     if faults:
-        raise DataError(f"{path} {'. It '.join(faults)}.")
+        raise DataError(f"{path} {faults[0]}.")
     return needed
 
 

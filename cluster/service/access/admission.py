@@ -48,6 +48,10 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
     for task in request.tasks:
         if (task.file is None) == (task.generated is None):
             raise SettingsError("A task names a file or a generated task, one of them.")
+        if task.file is None and (task.dev_file, task.test_file, task.columns) != (None,) * 3:
+            raise SettingsError(
+                "A generated task has no dev_file, no test_file and no columns; leave them out."
+            )
         _expect_known("generated task", task.generated, named(TASKS))
         _expect_known("scorer", task.scorer, named(GRADERS))
     offered = {

@@ -126,6 +126,13 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
             scorer=task.scorer,
             seed_instruction=task.seed_instruction,
             sizes=task.sizes,
+            columns=task.columns,
+            description=task.description,
+            **{
+                setting: Path(path).name[-MOST_KEY:]
+                for setting, path in task.files.items()
+                if setting != "source"
+            },
         )
         for task in settings.tasks[:32]
     )

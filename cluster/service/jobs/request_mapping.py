@@ -139,12 +139,22 @@ def checked(
     admit(request, service)
     store = Store(service.storage)
     for task in request.tasks:
+<<<<<<< HEAD
         if (
             task.file is not None
             and task.generated is None
             and not principal.may_see(str(_file_record(task.file, store).get("owner", "")))
         ):
             raise _no_file(task.file)
+=======
+        for file in (task.file, task.dev_file, task.test_file):
+            if (
+                file is not None
+                and task.generated is None
+                and not principal.may_see(_owner_of(file, store))
+            ):
+                raise _no_file(file)
+>>>>>>> 909d848 (Let requests of the service name columns, own splits, sizes that fit and a description)
     settings = experiment_settings(request, service, out)
     trials, tasks, recorded = check(settings)
     parts = [(task.train, task.dev, task.test) for task in tasks.values()]
@@ -160,6 +170,9 @@ def probe_digest(request: OptimizationRequest, service: ServiceSettings) -> str:
     Name, budget and concurrency make no difference to a probe.
     """
     fields = request.model_dump(mode="json", include=set(_PROBED_FIELDS))
+    # Sizes that fit were the usual ones in earlier versions, and a probe's digest is its ledger's.
+    for sizes in (fields["sizes"], *(task["sizes"] or {} for task in fields["tasks"])):
+        sizes.pop("auto", None)
     offered = expect_offered(request, service)
     models = {name: str(offered[getattr(request, name)]) for name in ("target", "optimizer")}
     decides: list[Any] = [fields, models]
@@ -186,7 +199,9 @@ def _whole_space(space: Mapping[str, Any], known: ComponentSettings) -> dict[str
 
 
 def _task(task: TaskRequest, store: Store, known: ComponentSettings) -> dict[str, Any]:
-    own = task.model_dump(mode="json", include={"scorer", "seed_instruction", "sizes"})
+    own = task.model_dump(
+        mode="json", include={"scorer", "seed_instruction", "sizes", "columns", "description"}
+    )
     if task.scorer is not None:
         own["scorer"] = known.whole("graders", task.scorer)
     if task.generated is not None:
@@ -194,10 +209,21 @@ def _task(task: TaskRequest, store: Store, known: ComponentSettings) -> dict[str
         label = task.label or (task.generated if source != task.generated else "")
         return own | {"source": source, "label": label}
     assert task.file is not None
-    label = task.label or slug(
-        Path(str(_file_record(task.file, store).get("filename", "data"))).stem
+    name = str(_file_record(task.file, store).get("filename", "data"))
+    paths = {
+        setting: data_path(id, store)
+        for setting, id in (("dev_file", task.dev_file), ("test_file", task.test_file))
+        if id is not None
+    }
+    return (
+        own
+        | paths
+        | {
+            "source": data_path(task.file, store),
+            "label": task.label or slug(Path(name).stem),
+            "file_name": name,
+        }
     )
-    return own | {"source": data_path(task.file, store), "label": label}
 
 
 def data_path(id: str, store: Store) -> str:

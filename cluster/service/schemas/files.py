@@ -31,6 +31,11 @@ class StoredFile(Answer):
     """SHA-256 of the bytes."""
     preview: list[Row]
     """The first rows."""
+    columns: list[str] = []
+    """The columns of a file that has no `input` and `target`: name those of a task in its request.
+    """
+    guess: dict[str, str] = {}
+    """Those of the columns that the preview takes for input and target, by their names."""
     error: str = ""
     """Why the file cannot be used, if its record is damaged; then all but the id is unknown."""
 

@@ -8,6 +8,7 @@ from cluster.config.budget import BudgetSettings
 from cluster.config.component_spec import STORED
 from cluster.config.experiment import SamplingSettings
 from cluster.config.sizes import SizeSettings
+from cluster.config.task import ColumnSettings, is_empty, is_none
 from cluster.service.schemas.base import Answer
 from cluster.service.schemas.examples import WorkedExample
 from cluster.service.schemas.plain import MOST_KEY, expect_bounded
@@ -75,6 +76,30 @@ class TaskRequest(Strict):
         None, description="The baseline prompt; null: the default.", max_length=20_000
     )
     sizes: SizeSettings | None = None
+    # What earlier versions did not know is left out where it is not given: digests are made of it.
+    columns: ColumnSettings | None = Field(
+        None,
+        description="The file's columns; null: those with the usual names.",
+        exclude_if=is_none,
+    )
+    dev_file: str | None = Field(
+        None,
+        description="Id of the dev split's file, where `file` is that of the train split.",
+        max_length=MOST_KEY,
+        exclude_if=is_none,
+    )
+    test_file: str | None = Field(
+        None,
+        description="Id of the test split's file, where `file` is that of the train split.",
+        max_length=MOST_KEY,
+        exclude_if=is_none,
+    )
+    description: str = Field(
+        "",
+        description="What the task is, for the optimizer model.",
+        max_length=4_000,
+        exclude_if=is_empty,
+    )
 
 
 class OptimizationRequest(Strict):

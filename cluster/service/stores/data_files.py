@@ -133,6 +133,8 @@ class FileStore:
             scorer=summary.scorer,
             data_hash=incoming.digest,
             preview=summary.preview,
+            columns=list(summary.columns),
+            guess=summary.guess,
         )
         data = Path(incoming.path).read_bytes()
         # Locked, so that two uploads at once do not both take the last room.

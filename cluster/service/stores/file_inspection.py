@@ -2,16 +2,17 @@
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.service.core.errors import NotFound
 from cluster.service.schemas import Row
 from optimizer.errors import DataError, shortened
 from optimizer.tasks.bounds import ReadLimits
+from optimizer.tasks.columns import Columns, MissingColumns
 from optimizer.tasks.files import READERS, read_source
 from optimizer.tasks.loading import default_scorer
-from optimizer.tasks.splitting import distinct
+from optimizer.tasks.splitting import first_of_each
 from optimizer.types import Example
 from serving.storage import Folder
 from serving.storage.local import LocalFolder
@@ -20,6 +21,8 @@ from serving.storage.text import storable
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 10_000
 """The most characters of each text in a preview, which is in every list of files."""
+MOST_COLUMNS = 200
+"""The most columns of a file that are listed."""
 PAGE_CHARACTERS = 4 * 2**20
 """The most characters of the rows in one answer; a longer row comes by itself."""
 
@@ -31,6 +34,10 @@ class FileSummary:
     rows: int
     scorer: str
     preview: list[Row]
+    columns: tuple[str, ...] = ()
+    """The columns of a file that has no examples under the usual names."""
+    guess: dict[str, str] = field(default_factory=dict)
+    """The columns that its examples were shown by, as far as their names tell."""
 
 
 def row_of(example: Example, most: int | None = None) -> Row:
@@ -63,9 +70,10 @@ def inspect_file(path: str, name: str, limits: ReadLimits) -> FileSummary:
     Raises:
         DataError: It is no data set; the first faulty rows are named.
     """
-    examples = _examples(path, name, limits)
+    examples, columns, guess = _examples(path, name, limits)
     preview = [row_of(example, PREVIEW_CHARACTERS) for example in examples[:PREVIEW_ROWS]]
-    return FileSummary(len(examples), default_scorer(distinct(examples)), preview)
+    kept, _ = first_of_each(examples)
+    return FileSummary(len(examples), default_scorer(kept), preview, columns, guess)
 
 
 def rows_of(
@@ -85,7 +93,7 @@ def rows_of(
     Raises:
         DataError: It is no data set.
     """
-    examples, rows, characters = _examples(path, name, limits), list[Row](), 0
+    examples, rows, characters = _examples(path, name, limits)[0], list[Row](), 0
     for example in examples[after : after + limit]:
         characters += sum(map(len, (example.input, *example.answers, *example.choices)))
         if rows and characters > PAGE_CHARACTERS:
@@ -121,12 +129,22 @@ def local_copy(folder: Folder, id: str) -> str:
     return str(copies.path / names[0])
 
 
-def _examples(path: str, name: str, limits: ReadLimits) -> tuple[Example, ...]:
-    """Read a file under its own name, whose ending says how to read it."""
-    with tempfile.TemporaryDirectory(prefix="promptray-") as folder:
-        link = Path(folder) / name
-        link.symlink_to(Path(path).absolute())
+def _examples(
+    path: str, name: str, limits: ReadLimits
+) -> tuple[tuple[Example, ...], tuple[str, ...], dict[str, str]]:
+    """Read a file under its own name; where it has other columns, by those that are likely.
+
+    Returns:
+        The examples, the file's columns, and the likely ones; both are empty where the file has
+        the usual ones.
+    """
+    try:
         try:
-            return read_source(link, limits).examples
-        except DataError as problem:
-            raise DataError(shortened(str(problem).replace(str(link), name), 1500)) from None
+            return read_source(Path(path), limits, shown=name).examples, (), {}
+        except MissingColumns as problem:
+            names, guess = problem.names, Columns.guessed(problem.names)
+        found = read_source(Path(path), limits, guess, shown=name, answered=False)
+    except DataError as problem:
+        raise DataError(shortened(str(problem), 1500)) from None
+    parts = {"input": guess.input, "target": guess.target}
+    return found.examples, names[:MOST_COLUMNS], {part: one for part, one in parts.items() if one}

@@ -10,13 +10,15 @@ import pytest
 import yaml
 
 from cluster.config.experiment import ExperimentSettings
+from cluster.experiment.prepare import Experiment
 from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.jobs.request_mapping import checked, experiment_settings, probe_digest
 from cluster.service.schemas import OptimizationRequest
-from optimizer.errors import PromptrayError, SettingsError
+from optimizer.errors import DataError, PromptrayError, SettingsError
 from serving.storage import open_folder
+from tests.contracts.everyday_tasks import tickets
 from tests.e2e.chaos.experiments import write_task
 from tests.unit.cluster.service.requests import request
 
@@ -60,6 +62,74 @@ def test_an_uploaded_file_is_found_on_any_storage_and_keeps_its_own_name(
     assert Path(setting.source).is_file()
     assert len(experiment.tasks["my-sums", 0].train) == 10
     assert not (tmp_path / "results").exists(), "a check leaves nothing behind"
+
+
+def tickets_as_jsonl(start: int, end: int) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in tickets(150)[start:end])
+
+
+MODEL = {"kind": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+COLUMNS = {"input": "{{label}}? {{text}}", "target": "label"}
+
+
+def described(place: Path, task: dict[str, Any], **changes: Any) -> Experiment:
+    """Return the experiment of a request for tickets, under models of the operator's own."""
+    service = ServiceSettings(storage=str(place), models=[MODEL])
+    label = service.parsed[0].label
+    given = asked(tasks=[task], target=label, optimizer=label, **changes)
+    return checked(given, service, open_folder(str(place / "out")), ANN)
+
+
+def test_a_file_may_have_columns_of_its_own(tmp_path: Path) -> None:
+    upload(str(tmp_path), "file-1", "ann", tickets_as_jsonl(0, 150))
+    task = {"file": "file-1", "columns": COLUMNS, "description": "Sort them."}
+    found = described(tmp_path, task, sizes={"auto": True}).tasks["my-sums", 0]
+    assert [len(found.train), len(found.dev), len(found.test)] == [45, 45, 60]
+    assert found.description == "Sort them."
+    assert found.train[0].input.startswith(f"{found.train[0].answers[0]}? ")
+    assert found.train[0].id.startswith("my sums/")
+
+
+def test_messages_have_the_name_of_the_uploaded_file(tmp_path: Path) -> None:
+    upload(str(tmp_path), "file-1", "ann", tickets_as_jsonl(0, 30))
+    with pytest.raises(DataError) as caught:
+        described(tmp_path, {"file": "file-1"})
+    assert str(caught.value).startswith("my sums.jsonl has no column input and no column target;")
+    with pytest.raises(DataError, match=r"^Task 'my sums' has 30 distinct examples, but train 50"):
+        described(tmp_path, {"file": "file-1", "columns": COLUMNS}, sizes={"train": 50})
+
+
+def test_three_files_may_be_the_splits(tmp_path: Path) -> None:
+    for at, owner in enumerate(("ann", "ann", "ann", "bob")):
+        upload(str(tmp_path), f"file-{at}", owner, tickets_as_jsonl(at * 30, at * 30 + 30))
+    task = {"file": "file-0", "dev_file": "file-1", "test_file": "file-2", "columns": COLUMNS}
+    [found] = described(tmp_path, task, sizes={"auto": True}).tasks.values()
+    assert [len(found.train), len(found.dev), len(found.test)] == [30, 30, 30]
+    for setting in ("dev_file", "test_file"):
+        with pytest.raises(NotFound, match="no file 'file-3'"):
+            described(tmp_path, task | {setting: "file-3"})
+        with pytest.raises(NotFound, match="/etc/passwd"):
+            described(tmp_path, task | {setting: "/etc/passwd"})
+    with pytest.raises(SettingsError, match="no dev_file, no test_file and no columns"):
+        described(tmp_path, {"generated": "navigate", "columns": COLUMNS})
+
+
+def test_shares_of_a_large_file_are_held_to_the_limit_of_examples(tmp_path: Path) -> None:
+    rows = [{"input": f"q{at}", "target": f"a{at % 5}"} for at in range(1000)]
+    upload(
+        str(tmp_path), "file-1", "ann", b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    )
+    service = ServiceSettings(storage=str(tmp_path), models=[MODEL], limits={"examples": 500})
+    label = service.parsed[0].label
+    given = asked(
+        tasks=[{"file": "file-1"}],
+        target=label,
+        optimizer=label,
+        sizes={"shares": {"train": 0.3, "dev": 0.2, "test": 0.1}},
+        budget={},
+    )
+    with pytest.raises(SettingsError, match="The request has 600 examples"):
+        checked(given, service, open_folder(str(tmp_path / "out")), ANN)
 
 
 def test_a_file_of_another_is_as_one_that_there_is_not(tmp_path: Path) -> None:

@@ -22,9 +22,12 @@ export function Strategies({ draft, change, catalogue }) {
 
 const FIELDS = [["train", "Train items"], ["dev", "Dev items"], ["test", "Test items"], ["target_calls", "Target calls a trial"], ["optimizer_calls", "Optimizer calls a trial"], ["concurrency", "Trials at once"], ["seeds", "Seeds"]];
 
+const SPLITS = ["train", "dev", "test"];
+
 export function Numbers({ draft, change }) {
   return html`<fieldset class="card"><legend>Sizes and budget</legend><div class="numbers">
     <div><label for="name">Name of the job</label><input id="name" value=${draft.name} placeholder="from the data" maxlength="64" onInput=${(event) => change({ name: event.target.value })} /></div>
-    ${FIELDS.map(([key, name]) => html`<div key=${key}><label for=${key}>${name}</label><input id=${key} inputmode="numeric" value=${draft[key]} onInput=${(event) => change({ [key]: event.target.value })} /></div>`)}</div>
+    ${FIELDS.map(([key, name]) => html`<div key=${key}><label for=${key}>${name}</label><input id=${key} inputmode="numeric" value=${draft[key]} onInput=${(event) => change({ [key]: event.target.value, auto: draft.auto && !SPLITS.includes(key) })} /></div>`)}</div>
+    <label for="auto"><input id="auto" type="checkbox" checked=${draft.auto} onChange=${(event) => change({ auto: event.target.checked })} /> Fit the items to the data: 50, 50 and 100, or what there is</label>
     <p class="quiet">Trial = task × strategy × seed. The final test is reserved from the budget. Empty = unlimited.</p></fieldset>`;
 }

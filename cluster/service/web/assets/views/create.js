@@ -53,6 +53,8 @@ export function View() {
         <span class="spring"></span><button class="primary" type="submit" disabled=${busy}>${busy === "start" ? "Starting …" : "Start"}</button></div></section></form>`;
 }
 
+const guessed = (file) => ({ input: file?.guess?.input || "", target_column: file?.guess?.target || "" });
+
 function Data({ draft, change, catalogue }) {
   const files = useAnswer(url(["files"], { limit: 100 }));
   const [problem, setProblem] = useState(null);
@@ -67,7 +69,7 @@ function Data({ draft, change, catalogue }) {
     change({ file: "", stored: null });
     try {
       const stored = await upload(file);
-      change({ source: "file", file: stored.id, stored, label: stored.filename.replace(/\.\w+$/, "") });
+      change({ source: "file", file: stored.id, stored, ...guessed(stored), label: stored.filename.replace(/\.\w+$/, "") });
       announce(`${stored.filename}: ${stored.rows} rows.`);
       files.reload();
     } catch (error) {
@@ -82,14 +84,18 @@ function Data({ draft, change, catalogue }) {
     ${draft.source === "generated" ? html`<label for="generated">Task</label><select id="generated" value=${draft.generated} onChange=${(event) => change({ generated: event.target.value })}>
         ${Object.keys(catalogue.generated_tasks).map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select>
         <p class="quiet">${catalogue.generated_tasks[draft.generated]}</p>`
-      : html`<div class="pair"><div><label for="upload">Upload (.jsonl, .csv, .parquet, BIG-bench .json)</label><input id="upload" type="file" accept=".jsonl,.csv,.parquet,.json" disabled=${busy} onChange=${uploadFile} /></div>
-        <div><label for="file">Existing dataset</label><select id="file" value=${draft.file} onChange=${(event) => change({ file: event.target.value, stored: null })}>
+      : html`<div class="pair"><div><label for="upload">Upload (.jsonl, .csv, .tsv, .parquet, .json)</label><input id="upload" type="file" accept=".jsonl,.csv,.tsv,.parquet,.json" disabled=${busy} onChange=${uploadFile} /></div>
+        <div><label for="file">Existing dataset</label><select id="file" value=${draft.file} onChange=${(event) => change({ file: event.target.value, stored: null, ...guessed(known.find((file) => file.id === event.target.value)) })}>
           <option value="">none</option>${draft.stored && !known.some((file) => file.id === draft.file) && html`<option value=${draft.file}>${draft.stored.filename}</option>`}
           ${known.map((file) => html`<option key=${file.id} value=${file.id}>${file.filename} (${count(file.rows)} rows)</option>`)}</select></div></div>
         ${busy && html`<p class="quiet">Checking the rows …</p>`}
         ${problem && html`<${Problem} error=${problem} />`}
-        ${sent && html`<p><b>${sent.filename}</b> <span class="quiet">${count(sent.rows)} rows · ${size(sent.bytes)} · scorer ${sent.scorer}</span></p><${Rows} rows=${sent.preview} caption="First rows" />`}`}
-    <details><summary>Task options</summary><div class="pair">
+        ${sent && html`<p><b>${sent.filename}</b> <span class="quiet">${count(sent.rows)} rows · ${size(sent.bytes)} · scorer ${sent.scorer}</span></p><${Rows} rows=${sent.preview} caption="First rows" />
+          ${sent.columns?.length > 0 && html`<p class="quiet">Its columns: ${sent.columns.join(", ")}. Name those of the input and the target below.</p>`}`}
+        ${(sent?.columns?.length > 0 || draft.input || draft.target_column) && html`<div class="pair">
+          <div><label for="input-column">Input: a column, or a template such as ${"{{question}} {{context}}"}</label><input id="input-column" value=${draft.input} onInput=${(event) => change({ input: event.target.value })} /></div>
+          <div><label for="target-column">Target: a column</label><input id="target-column" value=${draft.target_column} onInput=${(event) => change({ target_column: event.target.value })} /></div></div>`}`}
+    <details><summary>Task options</summary><label for="task-description">What the task is, for the optimizer model</label><input id="task-description" value=${draft.task} onInput=${(event) => change({ task: event.target.value })} /><div class="pair">
       <div><label for="scorer">Scorer</label><select id="scorer" value=${draft.scorer} onChange=${(event) => change({ scorer: event.target.value })}>
         <option value="">Auto-detect</option>${Object.entries(catalogue.scorers).map(([name, text]) => html`<option key=${name} value=${name}>${name}: ${text}</option>`)}</select></div>
       <div><label for="seed-instruction">Baseline prompt (empty: "Let's think step by step.")</label><textarea id="seed-instruction" rows="3" value=${draft.seed_instruction} onInput=${(event) => change({ seed_instruction: event.target.value })}></textarea></div></div></details></fieldset>`;

@@ -77,7 +77,7 @@ async def test_every_form_is_kept_listed_shown_given_back_and_deleted(
             b'{"input": "a"}\n{"target": "b"}\n{"input": "c"}\n',
             ["an input: number 2", "an answer: number 1, 3"],
         ),
-        ("a.csv", b"question,target\na,b\n", ["no column input"]),
+        ("a.csv", b"question,target\n,b\n", ["input: number 1"]),
         ("a.csv", b"input,target\n,b\nc,\n", ["input: number 1", "answer: number 2"]),
         ("a.parquet", b"PAR1", ["parquet"]),
         ("a.json", b"[]", ["no examples"]),
@@ -97,6 +97,17 @@ async def test_the_first_faulty_rows_are_named_and_nothing_is_kept(
     assert all(part in message for part in parts), message
     assert "/tmp" not in message
     assert (await service.json("/v1/files"))["data"] == []
+
+
+async def test_a_file_with_other_columns_is_kept_with_their_names(service: Client) -> None:
+    lines = ["day,text,label", *(f"{at},ticket {at},{'ab'[at % 2]}" for at in range(30))]
+    stored = (await service.upload("tickets.csv", "\n".join(lines).encode())).json()
+    assert stored["columns"] == ["day", "text", "label"]
+    assert stored["guess"] == {"input": "text", "target": "label"}
+    assert stored["preview"][0]["input"] == "ticket 0"
+    assert stored["preview"][0]["answers"] == ["a"]
+    rows = await service.json(f"/v1/files/{stored['id']}/rows")
+    assert len(rows["data"]) == 20
 
 
 @pytest.mark.parametrize("text", hostile.SHORT)
