@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from optimizer.statistics.bootstrap import bootstrap_ends
+from optimizer.statistics.bootstrap import bootstrap_difference_ends
 from optimizer.statistics.intervals import Interval, difference_interval
 from optimizer.statistics.paired import TestKind, two_sided
 from optimizer.statistics.permutation import permutation_test
@@ -46,7 +46,7 @@ class Pooled:
         if self.kind == "exact McNemar":
             return difference_interval(self.improved, self.worsened, self.items)
         # Made where it is shown, and not before: most comparisons only need the p-value.
-        return Interval(*bootstrap_ends(self.differences, (-1.0, 1.0)), "bootstrap")
+        return Interval(*bootstrap_difference_ends(self.differences), "bootstrap")
 
 
 def pooled_test(strata: Sequence[tuple[Scores, Scores]]) -> Pooled:

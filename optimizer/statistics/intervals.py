@@ -9,7 +9,7 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Literal
 
-from optimizer.statistics.bootstrap import bootstrap_ends
+from optimizer.statistics.bootstrap import bootstrap_difference_ends, bootstrap_ends
 from optimizer.statistics.scores import Scores, differences, discordant, is_binary, mean_score
 
 IntervalKind = Literal["Wilson", "adjusted Wald", "bootstrap"]
@@ -106,7 +106,7 @@ def gain_interval(before: Scores, after: Scores, confidence: float = 0.95) -> In
     found = differences(before, after)
     if not found:
         return Interval(-1.0, 1.0, "bootstrap")
-    return Interval(*bootstrap_ends(found, (-1.0, 1.0), confidence), "bootstrap")
+    return Interval(*bootstrap_difference_ends(found, confidence), "bootstrap")
 
 
 def _z(confidence: float) -> float:

@@ -146,7 +146,8 @@ def test_intervals_hold_the_mean_and_turn_with_their_sides(
     )
     assert 0 <= measured.low <= (measured.mean or measured.low) <= measured.high <= 1
     assert -1 <= there.low <= there.high <= 1
-    assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=0.06)
+    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
+    assert there == gain_interval(before[::-1], after[::-1])
     if found := gain(before, after):
         assert there.low <= found.value <= there.high
 
