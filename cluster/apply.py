@@ -1,18 +1,107 @@
-"""Answer an input with an optimized prompt, in this process and without Ray."""
+"""Answer inputs with an optimized prompt, in this process and without Ray."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.config.experiment import ExperimentSettings
+from cluster.config.experiment import ExperimentSettings, SamplingSettings
+from cluster.evaluation.prompts import read_prompt_file
 from cluster.experiment.prepare import SETTINGS_FILE
-from optimizer.errors import DataError, EndpointError, SettingsError, StorageError
+from optimizer.errors import EndpointError, SettingsError
+from optimizer.graders.graders import GRADERS
 from optimizer.prompt import Prompt
-from optimizer.types import Failed, Request
+from optimizer.types import Completion, Example, Failed, Outcome, Request, Sampling
 from serving.models import open_in_process
 from serving.settings import ModelSettings, addressed, parse_model
+from serving.settings.validation import validated
 from serving.storage import split_place
+
+AT_ONCE = 256
+"""Inputs that are answered together; the model's own limit of concurrent calls holds as well
+[ours].
+"""
+TARGET_SETTINGS = "target_settings"
+"""Key of a best prompt's file: the target model as settings have it, without any key."""
+SAMPLING = "sampling"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An input with its answer."""
+
+    example: Example
+    output: str
+    """The target's whole response; "" where none came."""
+    answer: str
+    """The answer as the grader of the prompt's own experiment reads it; "" where there is none."""
+    error: str = ""
+    """Why no response came."""
+
+
+@dataclass(frozen=True)
+class ApplicablePrompt:
+    """A prompt with the model that it is used with, and how answers are read."""
+
+    prompt: Prompt
+    model: ModelSettings
+    sampling: Sampling
+    grader: Any
+    """As the file has it; None where it names none."""
+
+    @classmethod
+    def read(
+        cls, file: str | Path, target: str | Mapping[str, Any] | None = None
+    ) -> "ApplicablePrompt":
+        """Return the prompt of a file of a results folder's best/.
+
+        Args:
+            file: A path or URI; it may have been moved.
+            target: The model to use; None for the one that the prompt was optimized for.
+
+        Raises:
+            StorageError: The file cannot be read.
+            DataError: The file holds no prompt.
+            SettingsError: The model is not known any more.
+        """
+        data = read_prompt_file(file)
+        prompt = Prompt.from_json(data.get("prompt", data))
+        own = addressed(target) if target else target_of(data, str(file))
+        if own is None:
+            raise SettingsError(
+                f"{file} has no endpoint URL of its target model; name the model with --target."
+            )
+        sampling = validated(SamplingSettings, data.get(SAMPLING) or {}).build()
+        grader = data.get("grader") or data.get("scorer") or None
+        return cls(prompt, parse_model(own), sampling, grader)
+
+    async def answers(self, examples: Sequence[Example]) -> AsyncIterator[list[Applied]]:
+        """Yield the answers of the examples, in their order, some at a time.
+
+        Raises:
+            AccessError: The model refuses the key.
+            EndpointError: The model is gone.
+        """
+        client = open_in_process(self.model)
+        for at in range(0, len(examples), AT_ONCE):
+            part = examples[at : at + AT_ONCE]
+            requests = [Request(self.prompt.render(one.input), self.sampling) for one in part]
+            outcomes = await client.complete(requests)
+            yield [
+                self._applied(example, outcome)
+                for example, outcome in zip(part, outcomes, strict=True)
+            ]
+
+    def _applied(self, example: Example, outcome: Outcome) -> Applied:
+        if isinstance(outcome, Failed):
+            return Applied(example, "", "", outcome.reason)
+        return Applied(example, outcome.text, self.read_answer(outcome, example))
+
+    def read_answer(self, response: Completion, example: Example) -> str:
+        """Return the answer as the grader reads it; "" where the grader is not known here."""
+        if not isinstance(self.grader, str) or self.grader not in GRADERS.table:
+            return ""
+        return GRADERS[self.grader](response, example).answer
 
 
 async def apply_prompt(
@@ -32,45 +121,52 @@ async def apply_prompt(
         AccessError: The model refuses the key.
         EndpointError: The model does not answer.
     """
-    data = _read(file)
-    prompt = Prompt.from_json(data.get("prompt", data))
-    model = parse_model(addressed(target)) if target else _own_target(file, data)
-    (outcome,) = await open_in_process(model).complete([Request(prompt.render(input))])
-    if isinstance(outcome, Failed):
-        raise EndpointError(f"The model {model.label} gave no answer: {outcome.reason}")
-    return outcome.text
+    return (await apply_once(file, input, target)).output
 
 
-def _read(file: str | Path) -> Mapping[str, Any]:
-    folder, name = split_place(file)
-    if not folder.exists(name):
-        raise StorageError(
-            f"There is no prompt file {file}; take one from a results folder's best/."
-        )
-    try:
-        data = json.loads(folder.read(name))
-    except (ValueError, RecursionError) as problem:
-        if isinstance(problem, StorageError):
-            raise
-        raise DataError(
-            f"The prompt file {file} is not JSON; take one from a results folder's best/."
-        ) from problem
-    if not isinstance(data, dict):
-        raise DataError(
-            f"The prompt file {file} holds no prompt; take one from a results folder's best/."
-        )
-    return data
+async def apply_once(
+    file: str | Path, input: str, target: str | Mapping[str, Any] | None = None
+) -> Applied:
+    """Return the target's response to one input, and the answer in it.
+
+    Raises:
+        PromptrayError: As `apply_prompt`.
+    """
+    prompt = ApplicablePrompt.read(file, target)
+    async for (applied,) in prompt.answers([Example("1", input, ())]):
+        if applied.error:
+            raise EndpointError(f"The model {prompt.model.label} gave no answer: {applied.error}")
+        return applied
+    raise AssertionError("there is one input")
 
 
-def _own_target(file: str | Path, data: Mapping[str, Any]) -> ModelSettings:
-    """Return the target of the prompt's results folder, else the one that its own label names."""
-    best, _ = split_place(file)
-    results, _ = split_place(best.absolute().place)
-    if results.exists(SETTINGS_FILE):
-        return ExperimentSettings.view(results.place_of(SETTINGS_FILE)).target_model
-    label = str(data.get("target", ""))
-    if label.startswith("builtin:"):
-        return parse_model(label)
-    raise SettingsError(
-        f"{file} has no endpoint URL of its target model; name the model with --target."
-    )
+def target_of(about: Mapping[str, Any], place: str) -> str | dict[str, Any] | None:
+    """Return the target model of a prompt's file, as settings have it; None where it is not known.
+
+    The file says it, else the settings of the results folder that it lies in, else its label.
+
+    Args:
+        about: The file's content.
+        place: Its path or URI; "" where there is none.
+    """
+    if isinstance(carried := about.get(TARGET_SETTINGS), str | dict):
+        return carried
+    if place:
+        best, _ = split_place(place)
+        results, _ = split_place(best.absolute().place)
+        if results.exists(SETTINGS_FILE):
+            return ExperimentSettings.view(results.place_of(SETTINGS_FILE)).target
+    label = str(about.get("target", ""))
+    return label if label.startswith("builtin:") else None
+
+
+def carried_by(settings: ExperimentSettings) -> dict[str, dict[str, Any]]:
+    """Return what the best prompts of each task carry of the settings, by the task's label.
+
+    Settings name keys, and never hold one.
+    """
+    shared = {TARGET_SETTINGS: settings.target, SAMPLING: settings.sampling.model_dump(mode="json")}
+    return {
+        task.label: shared | ({} if task.scorer is None else {"grader": task.scorer})
+        for task in settings.tasks
+    }

@@ -4,15 +4,18 @@ This is the only part that prints.
 
 An error that the user can correct ends with one sentence and exit code 2; another failure with code
 1; Ctrl-C with 130; SIGTERM with 143. A check that finds no task with measurable headroom ends with
-code 3, and with 4 where the headroom of some task is not known.
+code 3, and with 4 where the headroom of some task is not known. An evaluation of a prompt that is
+below the score that was asked for ends with code 5, and with 4 where too much is missing to tell.
 """
 
 import typer
 
+from cluster.cli.apply import apply
 from cluster.cli.checks import check
 from cluster.cli.console import end
 from cluster.cli.diagnose import diagnose
-from cluster.cli.experiments import apply, list_names, resume, run
+from cluster.cli.evaluate import evaluate
+from cluster.cli.experiments import list_names, resume, run
 from cluster.cli.hosting import serve
 from cluster.cli.jobs import logs, status, stop, submit
 from cluster.cli.keys import keys
@@ -32,7 +35,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Optimizes prompts for a target model, distributed on Ray.",
 )
-for command in (run, resume, check, submit, status, logs, stop, apply, diagnose, serve, up, show):
+for command in (
+    run,
+    resume,
+    check,
+    submit,
+    status,
+    logs,
+    stop,
+    apply,
+    evaluate,
+    diagnose,
+    serve,
+    up,
+    show,
+):
     app.command()(command)
 app.command(name="list")(list_names)
 for group in (ledger, service_jobs, keys):

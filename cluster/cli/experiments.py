@@ -1,26 +1,26 @@
-"""`promptray run`, `resume`, `apply` and `list`. Loads no Ray until a command needs it."""
+"""`promptray run`, `resume` and `list`. Loads no Ray until a command needs it."""
 
-import asyncio
 import shlex
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from cluster.apply import apply_prompt
+from cluster.apply import carried_by
 from cluster.cli import options
 from cluster.cli.console import ERR, OUT, end, say, steady
+from cluster.cli.evaluate import run_settings
 from cluster.config.endpoints import address_lines
 from cluster.config.experiment import ExperimentSettings
-from cluster.config.overrides import as_model
 from cluster.entry.reading import read_experiment
+from cluster.evaluation.settings import EvaluationSettings
 from cluster.experiment.prepare import Experiment, models_of, prepare, settings_place
 from cluster.experiment.signals import exit_code
 from cluster.headroom.cost_estimate import cost_of_calls, estimated
 from cluster.registry import ELSEWHERE, catalogue, installed
 from optimizer.errors import StorageError
+from serving.settings.validation import read_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,26 +42,19 @@ def run(file: options.File, shared: options.SharedOptions, out: options.Out = No
 def resume(
     folder: Annotated[str, typer.Argument(help="A results folder, a path or a URI.")],
 ) -> None:
-    """Continue an experiment that was interrupted, or repeat a finished one.
+    """Continue an experiment or an evaluation that was interrupted, or repeat a finished one.
 
     Calls that were paid are not paid again.
     """
+    place = settings_place(folder)
     with steady():
-        _begin(ExperimentSettings.read(settings_place(folder)))
-
-
-def apply(
-    prompt: Annotated[
-        str, typer.Argument(help="A file from a results folder's best/, a path or a URI.")
-    ],
-    input: Annotated[str, typer.Option(help="What to answer; - reads it from standard input.")],
-    target: Annotated[
-        str | None, typer.Option(help="As for promptray run. Default: the prompt's own.")
-    ] = None,
-) -> None:
-    """Answer one input with an optimized prompt."""
-    text = sys.stdin.read().strip() if input == "-" else input
-    say(asyncio.run(apply_prompt(prompt, text, as_model(target) if target else None)))
+        if "prompts" in read_mapping(place):
+            code = run_settings(EvaluationSettings.read(place))
+        else:
+            code = 0
+            _begin(ExperimentSettings.read(place))
+    if code:
+        raise typer.Exit(code)
 
 
 def list_names() -> None:
@@ -126,7 +119,7 @@ def _save(experiment: Experiment, results: "Sequence[TrialResult]") -> None:
 
     if results:
         settings: dict[str, Any] = experiment.settings.model_dump(mode="json")
-        write_results(experiment.out, results, settings)
+        write_results(experiment.out, results, settings, carried_by(experiment.settings))
 
 
 def _left(experiment: Experiment, results: "Sequence[TrialResult]") -> str:

@@ -77,7 +77,7 @@ def overrides(
     # An option overrides recorded settings too, to which no address is added later.
     given |= {name: addressed(model) for name, model in models.items()}
     given |= {
-        name: _with_prices(given.get(name, data.get(name)), prices_of(text))
+        name: with_prices(given.get(name, data.get(name)), prices_of(text))
         for name, text in (("target", prices), ("optimizer", optimizer_prices))
         if text is not None
     }
@@ -177,8 +177,12 @@ def prices_of(text: str | None) -> dict[str, float] | None:
     return {"prompt_per_million": read, "completion_per_million": written}
 
 
-def _with_prices(model: Any, prices: Mapping[str, float] | None) -> Any:
-    """Return a model as a mapping with its prices."""
+def with_prices(model: Any, prices: Mapping[str, float] | None) -> Any:
+    """Return a model as a mapping with its prices.
+
+    Raises:
+        SettingsError: There is no model.
+    """
     if model is None:
         raise SettingsError("Prices need a model: name it with --model or --optimizer.")
     settings = parse_model(addressed(model))

@@ -48,13 +48,20 @@ REPORT_FILE = "report.html"
 UNFINISHED = "unfinished"
 
 
-def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[str, Any]) -> str:
+def write_results(
+    out: Place,
+    results: Sequence[TrialResult],
+    settings: Mapping[str, Any],
+    carried: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
     """Write everything that is made from `results`, over what an earlier run left there.
 
     Args:
         out: The results folder.
         results: All trials of the experiment.
         settings: Shown on the page as they are, so they must hold no secrets.
+        carried: Label of a task -> what its best prompts carry of the settings, so that they work
+            wherever they are moved; no secrets either.
 
     Returns:
         The place of the report page.
@@ -64,7 +71,7 @@ def write_results(out: Place, results: Sequence[TrialResult], settings: Mapping[
     """
     folder = open_folder(out)
     for result in results:
-        _write_best(folder / "best", result)
+        _write_best(folder / "best", result, (carried or {}).get(result.task, {}))
     _write(folder, "trials.parquet", as_parquet(trials_table(results)))
     _write(folder, "candidates.parquet", as_parquet(candidates_table(results)))
     _write(folder, "costs.parquet", as_parquet(costs_table(results)))
@@ -179,14 +186,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write_best(folder: Folder, result: TrialResult) -> None:
+def _write_best(folder: Folder, result: TrialResult, carried: Mapping[str, Any]) -> None:
     """Write a trial's best prompt; without one, delete what an earlier run left under its name."""
     page, data = _file_name(result, "md"), _file_name(result, "json")
     if result.best is None:
         folder.delete(page)
         folder.delete(data)
         return
-    _write(folder, data, _json(_best(result)))
+    _write(folder, data, _json(_best(result) | dict(carried)))
     _write(folder, page, best_prompt_page(result))
 
 

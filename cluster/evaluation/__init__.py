@@ -1,0 +1,1 @@
+"""`promptray evaluate`: prompts of any origin on whole data sets."""

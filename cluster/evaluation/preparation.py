@@ -1,0 +1,71 @@
+"""Check an evaluation before it starts: its data, its folder, its model."""
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass
+
+from cluster.config.experiment import Recorded
+from cluster.evaluation.data import WholeData, load_whole
+from cluster.evaluation.settings import EvaluationSettings
+from cluster.experiment.preflight import as_target, check_models
+from cluster.experiment.prepare import (
+    SETTINGS_FILE,
+    check_data,
+    differing_versions,
+    make_results_folder,
+    versions,
+    write_settings,
+)
+from optimizer.errors import SettingsError
+from serving.storage import Folder
+
+_NO_PART_OF_THE_COURSE = {"name", "out", "recorded", "budget", "least_score", "code"}
+
+
+@dataclass(frozen=True)
+class PreparedEvaluation:
+    """What is to be run."""
+
+    settings: EvaluationSettings
+    data: WholeData
+    out: Folder
+    notes: tuple[str, ...]
+    """Sentences that the user should read."""
+
+    @property
+    def course(self) -> str:
+        """Return a hash that is equal for evaluations that ask the same."""
+        named = self.settings.model_dump(mode="json", exclude=_NO_PART_OF_THE_COURSE)
+        text = json.dumps([named, self.data.data_hash], sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def prepare_evaluation(settings: EvaluationSettings) -> PreparedEvaluation:
+    """Check everything that can be checked, and make the results folder.
+
+    Raises:
+        UserError: The settings, the data or the results folder is at fault.
+        EndpointError: The model does not answer.
+    """
+    data = load_whole(settings.task)
+    hashes = {settings.task.title: {0: data.data_hash}}
+    check_data(settings.recorded, hashes)
+    recorded = Recorded(versions=versions(), data=hashes)
+    notes = differing_versions(settings.recorded, recorded.versions)
+    out = make_results_folder(settings)
+    _expect_free(out, settings)
+    target = settings.target_model
+    asyncio.run(check_models([(target, as_target(settings.sampling.build()))]))
+    settings = settings.completed(out.absolute().place, recorded)
+    if not out.exists(SETTINGS_FILE):
+        write_settings(settings, out)
+    return PreparedEvaluation(settings, data, out, notes)
+
+
+def _expect_free(out: Folder, settings: EvaluationSettings) -> None:
+    """Refuse the folder of an experiment, whose tables would be written over."""
+    if out.exists("trials.parquet"):
+        raise SettingsError(
+            f"{out} holds the results of an experiment; name another folder with --out."
+        )

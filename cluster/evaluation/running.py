@@ -1,0 +1,254 @@
+"""Run a prepared evaluation on Ray: the model on Serve or behind its endpoint, one ledger.
+
+The state of an evaluation is its ledger, as that of an experiment is: the same settings into the
+same folder again pay only for what is missing. The answers are asked for in chunks of one prompt's
+items, a few chunks at a time, and leave memory chunk by chunk: what stays are their scores.
+"""
+
+import asyncio
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.evaluation.preparation import PreparedEvaluation
+from cluster.evaluation.summary import Evaluated, comparisons, summaries
+from cluster.experiment.outage_notices import reporting_outages
+from cluster.experiment.prepare import write_settings
+from cluster.ray_runtime.hosting import host_models
+from cluster.ray_runtime.session import ray_session
+from cluster.results.items import ITEMS, ITEMS_FILE, ITEMS_FOLDER, answer_row, packed
+from cluster.trial.budget import price_list_of
+from cluster.trial.guards import with_ledger
+from optimizer.budget.call_budget import Budget, Budgeted
+from optimizer.errors import BudgetExhausted, EndpointError
+from optimizer.evaluation.evaluator import Evaluation
+from optimizer.graders.graders import GRADERS
+from optimizer.outcome_counts import OutcomeCounts
+from optimizer.prompt import Prompt
+from optimizer.selection import Full
+from optimizer.types import Answer, Example
+from serving.budget import open_budget
+from serving.concurrency.gate_actor import windows_open
+from serving.ledger.actor import open_ledger
+from serving.ledger.coordinator import LedgerClient
+from serving.models import connect
+from serving.storage import Folder
+from serving.storage.text import storable
+
+SUMMARY_FILE = "summary.json"
+CHUNK = 256
+"""Items of one prompt that are asked together and leave memory together [ours]."""
+Watch = Callable[[int, int], None]
+"""Is told how many answers there are, and how many there will be."""
+_HOLDER = "evaluation"
+
+
+def run_evaluation(
+    prepared: PreparedEvaluation, tell: Callable[[str], None], watch: Watch
+) -> Evaluated:
+    """Ask the model for all items under all prompts, and write items and summary.
+
+    Args:
+        prepared: The prepared evaluation.
+        tell: Is told each phase, and what does not end the run.
+        watch: Is told the progress.
+
+    Raises:
+        UserError: The settings, a file or Ray's set-up is at fault.
+        EndpointError: The model or Ray does not answer, or nothing could be measured.
+    """
+    target = prepared.settings.target_model
+    tell("Starting Ray")
+    with ray_session():
+        host_models([target], tell)
+        endpoints = [target.endpoint] if target.endpoint is not None else []
+        with windows_open(endpoints), open_ledger(prepared.out / "ledger") as ledger:
+            write_settings(prepared.settings, prepared.out)
+            for damage in ledger.damage:
+                tell(damage)
+            evaluated = asyncio.run(_evaluated(prepared, ledger, tell, watch))
+    prepared.out.write(SUMMARY_FILE, (json.dumps(evaluated.to_json(), indent=2) + "\n").encode())
+    return evaluated
+
+
+@dataclass
+class _Scores:
+    """What stays in memory of the answers."""
+
+    items: int
+    values: list[float | None] = field(default_factory=list)
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, answers: Sequence[Answer], asked: int) -> None:
+        """Add the first answers of a chunk; the others of it have no score."""
+        self.values += [answer.score.value for answer in answers]
+        self.values += [None] * (asked - len(answers))
+        self.verdicts.update(answer.score.verdict for answer in answers)
+
+    @property
+    def padded(self) -> list[float | None]:
+        return self.values + [None] * (self.items - len(self.values))
+
+
+async def _evaluated(
+    prepared: PreparedEvaluation, ledger: LedgerClient, tell: Callable[[str], None], watch: Watch
+) -> Evaluated:
+    settings, target = prepared.settings, prepared.settings.target_model
+    client = connect(target)
+    price_list, limits = price_list_of(target, "target"), settings.budget.limits()
+    budget = None
+    if limits.bounded:
+        budget = open_budget(prepared.out, limits, {}, course=prepared.course)
+        await budget.of(_HOLDER).begin(ledger, {"target": price_list})
+    paying = budget.of(_HOLDER) if budget else None
+    usage = Budget(None, "target")
+    counts = OutcomeCounts()
+    evaluation = Evaluation(
+        Budgeted(with_ledger(client, target, "target", ledger, paying), usage),
+        GRADERS[prepared.data.grader],
+        (),
+        Full(),
+        settings.sampling.build(),
+        counts,
+    )
+    asking = _Asking(prepared, evaluation, watch)
+    try:
+        async with reporting_outages(tell, client):
+            await asking.run()
+    finally:
+        if paying:
+            await paying.close(done=False)
+        if budget:
+            await asyncio.to_thread(budget.stop)
+    scores = {label: found.padded for label, found in asking.scores.items()}
+    if all(value is None for values in scores.values() for value in values) and not asking.ended:
+        most = max(counts.failures, key=lambda failure: failure.calls, default=None)
+        why = f" ({most.reason.rstrip('.')})" if most else ""
+        raise EndpointError(
+            f"Nothing could be measured: no answer of {target.label} came{why}; once it answers, "
+            "the same command continues where this one ended."
+        )
+    spent = usage.usage
+    prices = target.prices
+    return Evaluated(
+        data=prepared.data.name,
+        target=target.label,
+        grader=prepared.data.grader,
+        items=len(prepared.data.examples),
+        prompts=summaries(
+            scores,
+            {label: found.verdicts for label, found in asking.scores.items()},
+            settings.least_score,
+        ),
+        comparisons=comparisons(scores),
+        least_score=settings.least_score,
+        complete=not asking.ended,
+        ended=asking.ended,
+        calls=spent.calls,
+        cached=spent.ledger_hits,
+        money=(
+            None
+            if prices is None or (spent.unmeasured and not prices.free)
+            else prices.money(spent.prompt_tokens, spent.completion_tokens)
+        ),
+        failures=counts.failures,
+    )
+
+
+class _Asking:
+    """Asks for all answers, a few chunks at a time, and writes them in their order."""
+
+    def __init__(self, prepared: PreparedEvaluation, evaluation: Evaluation, watch: Watch) -> None:
+        self._prepared = prepared
+        self._evaluation = evaluation
+        self._watch = watch
+        self._prompts = {spec.label: spec.build() for spec in prepared.settings.prompts}
+        items = len(prepared.data.examples)
+        self.scores = {label: _Scores(items) for label in self._prompts}
+        self.ended = ""
+        """Why the budget ended it before all was asked."""
+        self._parts = _Parts(prepared.out)
+        self._done = 0
+
+    async def run(self) -> None:
+        """Ask, and write OUT/items.parquet.
+
+        Raises:
+            UserError: A file cannot be written, or the model refuses the key.
+            EndpointError: The model does not answer.
+        """
+        at_once = max(2, -(-2 * self._prepared.settings.target_model.most_at_once(1) // CHUNK))
+        under_way: deque[tuple[str, int, asyncio.Task[list[Answer]]]] = deque()
+        try:
+            for label, chunk in self._chunks():
+                # One that was refused ends the asking: what is behind it would be refused too.
+                if self.ended:
+                    break
+                task = asyncio.create_task(self._answers(self._prompts[label], chunk))
+                under_way.append((label, len(chunk), task))
+                if len(under_way) >= at_once:
+                    await self._take(*under_way.popleft())
+            while under_way:
+                await self._take(*under_way.popleft())
+        finally:
+            left = [task for *_, task in under_way]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.to_thread(self._parts.join)
+
+    def _chunks(self) -> Iterator[tuple[str, Sequence[Example]]]:
+        """Yield the items prompt by prompt: its beginning stays in the prefix cache."""
+        examples = self._prepared.data.examples
+        for label in self._prompts:
+            for at in range(0, len(examples), CHUNK):
+                yield label, examples[at : at + CHUNK]
+
+    async def _answers(self, prompt: Prompt, examples: Sequence[Example]) -> list[Answer]:
+        """Return the answers of a chunk, or of its first items where the budget ends in it."""
+        work = [(prompt, example) for example in examples]
+        try:
+            return await self._evaluation.answers(work, "validate")
+        except BudgetExhausted as refusal:
+            self.ended = self.ended or str(refusal)
+            return self._evaluation.read(work, refusal.answered)
+
+    async def _take(self, label: str, asked: int, task: asyncio.Task[list[Answer]]) -> None:
+        answers = await task
+        self.scores[label].add(answers, asked)
+        rows = [
+            {"trial": self._prepared.settings.name, "split": "all", "prompt": storable(label)}
+            | answer_row(answer)
+            for answer in answers
+        ]
+        await asyncio.to_thread(self._parts.write, pa.Table.from_pylist(rows, schema=ITEMS))
+        self._done += len(answers)
+        self._watch(self._done, len(self._prompts) * len(self._prepared.data.examples))
+
+
+class _Parts:
+    """The answers on disk: a file a chunk while they come, one file in the end."""
+
+    def __init__(self, out: Folder) -> None:
+        self._out = out
+        self._folder = out / ITEMS_FOLDER
+        self._names: list[str] = []
+
+    def write(self, table: pa.Table) -> None:
+        """Write a chunk."""
+        name = f"{len(self._names):06}.parquet"
+        self._folder.write(name, packed(table))
+        self._names.append(name)
+
+    def join(self) -> None:
+        """Write OUT/items.parquet, a row group a chunk, and delete the parts."""
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, ITEMS, compression="zstd") as writer:
+            for name in self._names:
+                writer.write_table(pq.read_table(pa.BufferReader(self._folder.read(name))))
+        self._out.write(ITEMS_FILE, bytes(sink.getvalue().to_pybytes()))
+        self._folder.remove()
