@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config.experiment import ExperimentSettings, SamplingSettings
+from cluster.config.grader import read_grader
 from cluster.evaluation.prompts import read_prompt_file
 from cluster.experiment.prepare import SETTINGS_FILE
-from optimizer.errors import EndpointError, SettingsError
-from optimizer.graders.graders import GRADERS
+from optimizer.errors import EndpointError, SettingsError, UserError
 from optimizer.prompt import Prompt
 from optimizer.types import Completion, Example, Failed, Outcome, Request, Sampling
 from serving.models import open_in_process
@@ -87,21 +87,28 @@ class ApplicablePrompt:
             part = examples[at : at + AT_ONCE]
             requests = [Request(self.prompt.render(one.input), self.sampling) for one in part]
             outcomes = await client.complete(requests)
+            answers = await self._read(part, outcomes)
             yield [
-                self._applied(example, outcome)
-                for example, outcome in zip(part, outcomes, strict=True)
+                Applied(example, "", "", outcome.reason)
+                if isinstance(outcome, Failed)
+                else Applied(example, outcome.text, answer)
+                for example, outcome, answer in zip(part, outcomes, answers, strict=True)
             ]
 
-    def _applied(self, example: Example, outcome: Outcome) -> Applied:
-        if isinstance(outcome, Failed):
-            return Applied(example, "", "", outcome.reason)
-        return Applied(example, outcome.text, self.read_answer(outcome, example))
-
-    def read_answer(self, response: Completion, example: Example) -> str:
-        """Return the answer as the grader reads it; "" where the grader is not known here."""
-        if not isinstance(self.grader, str) or self.grader not in GRADERS.table:
-            return ""
-        return GRADERS[self.grader](response, example).answer
+    async def _read(self, examples: Sequence[Example], outcomes: Sequence[Outcome]) -> list[str]:
+        """Return the answer in each response, as the grader reads it."""
+        pairs = [
+            (outcome, example)
+            for outcome, example in zip(outcomes, examples, strict=True)
+            if isinstance(outcome, Completion)
+        ]
+        try:
+            spec = None if self.grader is None else read_grader(self.grader)
+            scores = [] if spec is None else await spec.build().grade(pairs)
+        except UserError:  # a grader of somebody else's, or one that needs more than a response
+            scores = []
+        read = iter([score.answer for score in scores] or [""] * len(pairs))
+        return [next(read) if isinstance(outcome, Completion) else "" for outcome in outcomes]
 
 
 async def apply_prompt(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cluster.config.task import TaskSettings
 from optimizer.errors import DataError
+from optimizer.graders.graders import GraderSpec, as_spec
 from optimizer.paths import expanded
 from optimizer.tasks.files import read_source
 from optimizer.tasks.imported import is_file
@@ -19,7 +20,7 @@ class WholeData:
 
     name: str
     examples: Sequence[Example]
-    grader: str
+    grader: GraderSpec
     data_hash: str
     note: str
 
@@ -36,9 +37,9 @@ def load_whole(task: TaskSettings) -> WholeData:
             f"{task.source} is a generated task, which is made for splits; name a data file."
         )
     found = read_source(expanded(task.source))
-    grader = task.scorer or default_scorer(found.examples)
-    examples = fitted(found.examples, grader)
-    note = f"{found.name}: {len(examples)} rows, grader {grader}."
+    grader = task.grader or as_spec(default_scorer(found.examples))
+    examples = fitted(found.examples, grader.name)
+    note = f"{found.name}: {len(examples)} rows, grader {grader.name}."
     return WholeData(found.name, examples, grader, hash_examples(examples), note)
 
 

@@ -26,7 +26,6 @@ from cluster.trial.guards import with_ledger
 from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.evaluation.evaluator import Evaluation
-from optimizer.graders.graders import GRADERS
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
 from optimizer.selection import Full
@@ -109,7 +108,7 @@ async def _evaluated(
     counts = OutcomeCounts()
     evaluation = Evaluation(
         Budgeted(with_ledger(client, target, "target", ledger, paying), usage),
-        GRADERS[prepared.data.grader],
+        prepared.data.grader.build(),
         (),
         Full(),
         settings.sampling.build(),
@@ -137,7 +136,7 @@ async def _evaluated(
     return Evaluated(
         data=prepared.data.name,
         target=target.label,
-        grader=prepared.data.grader,
+        grader=prepared.data.grader.name,
         items=len(prepared.data.examples),
         prompts=summaries(
             scores,
@@ -215,7 +214,7 @@ class _Asking:
             return await self._evaluation.answers(work, "validate")
         except BudgetExhausted as refusal:
             self.ended = self.ended or str(refusal)
-            return self._evaluation.read(work, refusal.answered)
+            return await self._evaluation.read(work, refusal.answered)
 
     async def _take(self, label: str, asked: int, task: asyncio.Task[list[Answer]]) -> None:
         answers = await task
