@@ -82,9 +82,7 @@ def read_experiment(
     faults = FaultCollector()
     _check_options(start, options, faults, with_keys)
     if not faults:
-        given = _standing_alone(start, options)
-        with faults.taking():
-            return validated(ExperimentSettings, given, _HERE)
+        return validated(ExperimentSettings, _standing_alone(start, options), _HERE)
     _check_data(start, options, faults)
     faults.expect_none()
     raise AssertionError("faults were found")
