@@ -31,7 +31,7 @@ from optimizer.prompt import Prompt
 from optimizer.selection import Full
 from optimizer.types import Answer, Example
 from serving.budget import open_budget
-from serving.concurrency.gate_actor import windows_open
+from serving.concurrency.gate_actor import endpoint_actors
 from serving.ledger.actor import open_ledger
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
@@ -65,7 +65,7 @@ def run_evaluation(
     with ray_session():
         host_models([target], tell)
         endpoints = [target.endpoint] if target.endpoint is not None else []
-        with windows_open(endpoints), open_ledger(prepared.out / "ledger") as ledger:
+        with endpoint_actors(endpoints), open_ledger(prepared.out / "ledger") as ledger:
             write_settings(prepared.settings, prepared.out)
             for damage in ledger.damage:
                 tell(damage)

@@ -209,19 +209,13 @@ def test_settings_are_read_with_imports_by_the_command_line_alone() -> None:
     reading = {
         str(file.relative_to(ROOT))
         for file in sources(ROOT)
-        if re.search(r"(Experiment|Diagnosis)Settings\.(read|of)\(", file.read_text("utf-8"))
+        if re.search(
+            r"(Experiment|Diagnosis|Evaluation)Settings\.(read|of)\(", file.read_text("utf-8")
+        )
     }
-    assert reading == {
-        "cluster/cli/diagnose.py",
-        "cluster/cli/experiments.py",
-        "cluster/entry/reading.py",  # for the commands run, check and submit, and for Python
-    }
-    using = {
-        str(file.relative_to(ROOT))
-        for file in sources(ROOT)
-        if "cluster.entry" in file.read_text("utf-8")
-    }
-    assert all(file.startswith(("cluster/cli/", "cluster/entry/")) for file in using), using
+    commands = {f"cluster/cli/{name}.py" for name in ("diagnose", "experiments")}
+    own = {"cluster/entry/reading.py", "cluster/evaluate.py"}  # for the commands and for Python
+    assert reading == commands | own
     giving = {
         str(file.relative_to(ROOT))
         for file in sources(ROOT)
@@ -232,4 +226,13 @@ def test_settings_are_read_with_imports_by_the_command_line_alone() -> None:
         "cluster/config/experiment.py",
         "cluster/diagnosis/settings.py",
         "cluster/entry/reading.py",
+        "cluster/evaluation/settings.py",
     }
+    served = [
+        file for one in ("service", "results") for file in (ROOT / "cluster" / one).rglob("*.py")
+    ]
+    assert served
+    for file in served:
+        assert not re.search(
+            r"cluster\.(entry|evaluate|evaluation)\b|import promptray", file.read_text("utf-8")
+        ), file
