@@ -57,7 +57,6 @@ def test_a_name_of_nothing_says_what_there_is(
 
 
 def test_data_and_options_are_an_experiment(tickets: Path) -> None:
-    (tickets.parent / "system.md").write_text("Sort the ticket.")
     settings = read_experiment(
         str(tickets),
         ExperimentOptions(
@@ -66,7 +65,6 @@ def test_data_and_options_are_an_experiment(tickets: Path) -> None:
             money=5.0,
             input="text",
             target_column="label",
-            prompt=str(tickets.parent / "system.md"),
             description="Sort tickets.",
             grader="exact",
             sizes="20,20,40",
