@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution, packages_dist
 from pathlib import Path
 
 from cluster.config.code_files import code_in_use, is_from_code
+from cluster.config.session_functions import MODULE, revision_of_functions
 
 
 def revision_of(module: str) -> str:
@@ -16,6 +17,8 @@ def revision_of(module: str) -> str:
     That is the digest of the code that the settings list, the version of an installed package, or
     the digest of a package's sources where it has no version or is installed as editable.
     """
+    if module == MODULE:
+        return revision_of_functions()
     if is_from_code(module):
         return code_in_use().digest
     top = module.partition(".")[0]

@@ -18,6 +18,7 @@ from ray.tune import ProgressReporter, Stopper, TuneError
 
 from cluster.config.code_files import code_in_use
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.session_functions import functions_in_use
 from cluster.experiment import late_tests
 from cluster.experiment.callbacks import Collector, Watcher
 from cluster.experiment.prepare import (
@@ -243,6 +244,7 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
                 context.group,
                 context.owner,
                 code_in_use(),
+                functions_in_use(),
             )
             if collected.shared_budget:
                 collected.shared_budget.stop()

@@ -18,6 +18,7 @@ from ray import tune
 from cluster.config.code_files import CodeFiles
 from cluster.config.components import import_components
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.session_functions import Functions, use_functions
 from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.results.items import as_text, items_table, packed
@@ -83,6 +84,8 @@ class Shared:
     """Who pays beside the experiment's budget; None: nobody else."""
     code: CodeFiles = field(default_factory=CodeFiles)
     """What the settings list under that name."""
+    functions: Functions = field(default_factory=dict)
+    """Functions of the session that runs the experiment."""
 
 
 class StoppedByTune(Exception):
@@ -109,6 +112,7 @@ def run_in_worker(
         tasks: Tasks by label and seed.
         shared: What all trials share.
     """
+    use_functions(shared.functions)
     import_components(settings, tasks.values(), shared.code)
     trial_spec = TrialSpec.from_config(config)
     plan = plan_of(settings, trial_spec)
@@ -157,6 +161,7 @@ def late_test_in_worker(
         return result, packed(items_table(result.trial, trial.tested)) if trial.tested else b""
 
     try:
+        use_functions(shared.functions)
         import_components(settings, [task], shared.code)
         return asyncio.run(tested())
     except PromptrayError:  # it could not even be built

@@ -3,8 +3,10 @@
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
@@ -41,16 +43,17 @@ def ray_session() -> Iterator[None]:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    before = {
-        number: signal.getsignal(number) or signal.SIG_DFL
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    if ray.is_initialized():  # the session of a person who has started Ray; it stays theirs
+        yield
+        return
+    before = _handlers()
     watch = Watch()
     try:
         with watch.watching():
             _start()
             watch.started()
-            signal.signal(signal.SIGTERM, before[signal.SIGTERM])  # Ray has put its own there
+            if signal.SIGTERM in before:  # Ray has put its own there
+                signal.signal(signal.SIGTERM, before[signal.SIGTERM])
             for name in ("ray", "ray.serve"):
                 logging.getLogger(name).setLevel(logging.ERROR)
             yield
@@ -62,6 +65,16 @@ def ray_session() -> Iterator[None]:
         watch.close()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _handlers() -> dict[int, Any]:
+    """Return what handles the signals that end a run; nothing where only another thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {
+        number: signal.getsignal(number) or signal.SIG_DFL
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
 
 
 def _start() -> None:
