@@ -25,7 +25,7 @@ DEFAULT_MODELS = ("builtin:target", "builtin:optimizer")
 
 
 class ServingSettings(Strict):
-    """Which models to host, and how their gateway is opened."""
+    """The models to host, and the gateway that opens them."""
 
     models: list[str | dict[str, Any]] = Field(min_length=1)
     """Each is a line, such as `vllm:MODEL`, or a mapping with `kind`."""

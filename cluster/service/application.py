@@ -72,7 +72,7 @@ def _with_absolute_storage(settings: ServiceSettings) -> ServiceSettings:
 
 
 class _Replica:
-    """What each replica runs.
+    """The class that each replica runs.
 
     The models' handles are not used: clients find the deployments by name.
     """

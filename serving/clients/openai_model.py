@@ -56,7 +56,7 @@ _AT_ONCE_S = 2.0
 no accident of the line [ours].
 """
 _PROBE_PAUSE_S = 0.2
-"""Between two of them."""
+"""Seconds between two of them."""
 _UNSAID = 3
 """Replies without a finish reason, and none with one, after which an endpoint counts as one that
 never gives it [ours].

@@ -34,7 +34,7 @@ WORTH_SHARING = 32
 fifth less work with 126 of 158 shared.
 """
 Hear = Callable[[Any], bool]
-"""Called by CTranslate2 with each step of a generation; True stops it."""
+"""A callback that CTranslate2 calls with each step of a generation; True stops it."""
 # CTranslate2's random seed belongs to the whole process.
 _SEEDING = threading.Lock()
 

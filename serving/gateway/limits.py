@@ -54,7 +54,7 @@ class Rate:
         self._per_minute = per_minute
         self._clock = clock
         self._bucket_by_owner: dict[Hashable, TokenBucket] = {}
-        """At most as many as there are keys: owners are known by their keys."""
+        """No more entries than there are keys: owners are known by their keys."""
 
     def take(self, owner: Hashable) -> None:
         """Count a request of this owner.

@@ -144,8 +144,8 @@ class _LeaseFile:
         self._over = False
         self._beats = 0
         self._beaten_at = 0.0
-        """When the last successful write began: nobody takes over the folder within STALE_S of
-        it.
+        """Time at which the last successful write began: nobody takes over the folder within
+        STALE_S of it.
         """
 
     def now(self) -> float:

@@ -125,7 +125,7 @@ class Ledger:
         return self._answers.get(key)
 
     def model_of(self, key: bytes) -> str:
-        """Whose answer it is; "" where an old ledger does not say, or there is no such key."""
+        """Return whose answer it is; "" where an old ledger has no record of it, or no such key."""
         return self._answers.model_of(key)
 
     def append(self, paid_by_key: Mapping[bytes, Paid]) -> None:

@@ -59,7 +59,7 @@ class _TaskState:
 
     name: str
     failures: int = 0
-    """In a row."""
+    """Failures in a row."""
     reason: str = ""
     failed_at: float = field(default_factory=time.time)
 

@@ -16,7 +16,7 @@ from serving.settings.scaling import MOST_REPLICAS, Scaling
 from serving.settings.validation import Strict, sentence
 
 Routing = Literal["balanced", "affine"]
-"""Which replica gets a chunk: the less busy one of two, or always the same one for the same
+"""The replica that gets a chunk: the less busy one of two, or always the same one for the same
 prompt.
 """
 

@@ -153,10 +153,10 @@ class FirstFault(NamedTuple):
     """Pydantic's name for it."""
     loc: tuple[int | str, ...]
     text: str
-    """What is wrong, without what was given."""
+    """The fault, without the given value."""
     given: Any
     cause: Exception | None
-    """What a validator of ours has raised."""
+    """The exception that a validator of ours has raised."""
 
     @property
     def path(self) -> str:

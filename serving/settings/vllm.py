@@ -99,7 +99,7 @@ class VLLMSettings(Served):
     cpu_kv_cache_gib: float = Field(2.0, gt=0)
     """Memory of a replica's prefix cache on CPUs. On GPUs `gpu_memory_utilization` decides it."""
     engine_args: dict[str, Any] = {}
-    """Anything else of vLLM's AsyncEngineArgs, such as quantization or hf_overrides."""
+    """Other arguments of vLLM's AsyncEngineArgs, such as quantization or hf_overrides."""
 
     @field_validator("model")
     @classmethod

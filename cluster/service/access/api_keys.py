@@ -21,7 +21,7 @@ from serving.gateway.settings import expect_guarded
 from serving.storage import Folder, open_folder
 
 SEEN_WITHIN_S = 2.0
-"""How soon every replica sees a change of the keys."""
+"""Seconds within which every replica sees a change of the keys."""
 LOCAL = Principal("local", admin=True)
 """Everybody, on a machine that requires no key."""
 _log = logging.getLogger(__name__)
@@ -100,12 +100,12 @@ class Authenticator:
 
     @property
     def made(self) -> bool:
-        """Whether the service ever had a key of its own."""
+        """Return whether the service ever had a key of its own."""
         return self._stored.made
 
     @property
     def requires_keys(self) -> bool:
-        """Whether a key is required."""
+        """Return whether a key is required."""
         return not self._no_keys and (self._public or self.made or len(self._gateway_keys) > 0)
 
     async def admit(self, authorization: str | None) -> Hashable:

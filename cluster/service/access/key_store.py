@@ -35,7 +35,7 @@ Owner = Annotated[str, Field(pattern=r"^[\w.@+-]+$", max_length=80)]
 
 
 class StoredKey(Strict):
-    """What is stored for a key."""
+    """The record of a key."""
 
     id: str
     owner: Owner
@@ -56,9 +56,9 @@ class StoredKeys:
     keys: tuple[StoredKey, ...] = ()
     """The valid keys; none if the file is gone or damaged."""
     made: bool = False
-    """Whether there ever was a key; then one is required."""
+    """True if there ever was a key; then one is required."""
     fault: str = ""
-    """What is wrong with the file, in a sentence for the operator."""
+    """The fault of the file, in a sentence for the operator."""
 
 
 def inspect_keys(storage: Folder) -> StoredKeys:

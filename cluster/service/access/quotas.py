@@ -52,7 +52,7 @@ class Quotas:
 
     @property
     def now(self) -> float:
-        """The time in Unix seconds."""
+        """Return the time in Unix seconds."""
         return self._clock()
 
     def pay(self, owner: str, calls: int, money: float) -> None:

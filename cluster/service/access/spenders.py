@@ -23,7 +23,7 @@ from serving.settings import ModelSettings
 
 _SERVICE = "the service"
 KNOWN_FOR_S = 2.0
-"""How long it is remembered whether an owner has a limit [ours]."""
+"""Seconds for which it is remembered whether an owner has a limit [ours]."""
 GATEWAY = "door"
 """The holder's name for all calls at the gateway; recorded budgets have it under the old word."""
 
@@ -127,7 +127,7 @@ class MeteredModel:
 
     @property
     def name(self) -> str:
-        """The name of the model."""
+        """Return the name of the model."""
         return self._model.name
 
     async def complete(self, requests: Sequence[Request]) -> list[Outcome]:

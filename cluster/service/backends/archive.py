@@ -68,7 +68,7 @@ class ArchiveBackend:
 
     @property
     def damaged(self) -> list[str]:
-        """One sentence for each folder that cannot be shown."""
+        """Return one sentence for each folder that cannot be shown."""
         return [job.error.message for job in self._damaged.values() if job.error]
 
     async def create(
@@ -111,7 +111,7 @@ class ArchiveBackend:
 
     @property
     def _jobs(self) -> list[Optimization]:
-        """All jobs, those that cannot be shown last."""
+        """Return all jobs, those that cannot be shown last."""
         return [*(one.job for one in self._archived.values()), *self._damaged.values()]
 
     async def cancel(self, principal: Principal, id: str) -> Optimization:

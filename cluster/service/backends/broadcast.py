@@ -15,9 +15,9 @@ from serving.runtime.supervision import Backoff, Supervisor
 from serving.runtime.wakeup import Wakeup
 
 POLL_S = 20.0
-"""How long the controller may wait for an event before it answers that there is none [ours]."""
+"""Seconds that the controller may wait for an event before it answers that there is none [ours]."""
 LATE_S = 40.0
-"""How much later than that its answer may come [ours]."""
+"""Seconds by which its answer may be later than that [ours]."""
 ATTEMPTS = 3
 """Polls of a broken controller, after which the listeners get an error and may connect again
 [ours].

@@ -21,12 +21,12 @@ class PlayedFolder(Folder):
 
     @property
     def place(self) -> str:
-        """An address that no other folder has."""
+        """Return an address that no other folder has."""
         return f"played:{self.source.place}/{self.above}{id(self.files)}"
 
     @property
     def local(self) -> bool:
-        """True: it is read without a network."""
+        """Return true: it is read without a network."""
         return True
 
     def child(self, name: str) -> Folder:

@@ -44,7 +44,7 @@ class PlayedJob:
 
     @property
     def over(self) -> bool:
-        """Whether the job has come to its end."""
+        """Return whether the job has come to its end."""
         return self.job.status in TERMINAL
 
     def start(self) -> None:

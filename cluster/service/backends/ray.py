@@ -43,15 +43,15 @@ _ID = re.compile(r"opt-[0-9A-Za-z]{1,64}")
 """The form of a job's id. It becomes the name of a folder, so no other text is looked up."""
 _SERVICE = "the service"
 ANSWERS_WITHIN_S = 60.0
-"""How long the controller may take to answer.
+"""Seconds that the controller may take to answer.
 
 It waits for its storage, and at the start for the models; a caller gets an error after this time,
 and may try again [ours].
 """
 OPENS_WITHIN_S = STARTS_WITHIN_S + 60.0
-"""How long the controller may take to start."""
+"""Seconds that the controller may take to start."""
 FAULTS_WITHIN_S = 5.0
-"""How long the controller may take to list its faults."""
+"""Seconds that the controller may take to list its faults."""
 Limits = Callable[[str], QuotaSettings]
 """Owner -> quota."""
 

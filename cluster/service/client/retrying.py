@@ -15,7 +15,7 @@ LONGEST_WAIT_S = 300.0
 
 
 class Retrying:
-    """How long a client waits for one service."""
+    """The retries of a client, and the time that it waits for one service."""
 
     def __init__(self, address: str, sleep: Callable[[float], None]) -> None:
         """Wait by `sleep`; `address` is that of the service, for error messages."""

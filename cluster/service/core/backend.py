@@ -17,7 +17,7 @@ from serving.storage import Folder
 
 @dataclass(frozen=True)
 class Principal:
-    """Who makes a request; an admin may see everybody's jobs and files."""
+    """The owner of the key behind a request; an admin may see everybody's jobs and files."""
 
     owner: str
     admin: bool = False

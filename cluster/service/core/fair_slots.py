@@ -12,7 +12,7 @@ from cluster.service.core.errors import Busy
 
 
 class FairSlots:
-    """At most `most` slots at once, of them at most `most_per_owner` for one owner.
+    """A limit of `most` slots at once, of them at most `most_per_owner` for one owner.
 
     Other requests wait, each owner's in turn, at most `most_waiting` of one owner: however much one
     owner asks for, the next one is served as soon as a slot is free.

@@ -31,7 +31,7 @@ DAMAGED = "damaged"
 
 @dataclass(frozen=True)
 class Filed:
-    """What a job is; it never changes."""
+    """The record of a job as it was filed; it never changes."""
 
     id: str
     number: int
@@ -83,7 +83,7 @@ class DamagedJob:
 
     @property
     def answer(self) -> Optimization:
-        """The job as the API shows it."""
+        """Return the job as the API shows it."""
         return Optimization(
             id=self.id,
             name=self.name or self.id,
@@ -108,13 +108,13 @@ class Spent:
 
     @property
     def paid(self) -> int:
-        """The calls that were not answered by the ledger."""
+        """Return the calls that were not answered by the ledger."""
         return self.target_calls + self.optimizer_calls - self.ledger_hits
 
 
 @dataclass
 class State:
-    """How a job stands."""
+    """The state of a job, which changes while it runs."""
 
     status: JobStatus = "queued"
     started_at: int | None = None
@@ -124,7 +124,7 @@ class State:
     place: int = 0
     """Its place in its owner's queue: lower is earlier."""
     turn: int = 0
-    """When it was last started, in the service's counted starts."""
+    """Number of its last start, among the service's counted starts."""
     last_event: int = 0
     """The id of the last event when this was saved."""
     trials: int = 0
@@ -141,7 +141,7 @@ class State:
 
     @property
     def over(self) -> bool:
-        """Whether the job has come to its end."""
+        """Return whether the job has come to its end."""
         return self.status in TERMINAL
 
     def to_json(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from serving.settings.validation import Strict
 
 
 class QuotaSettings(Strict):
-    """What one owner may use; null means no limit. A key's own quota overrides the service's."""
+    """The quota of one owner; null means no limit. A key's own quota overrides the service's."""
 
     jobs_at_once: Annotated[int, Field(ge=1)] | None = None
     """Queued and running jobs together."""
@@ -23,7 +23,7 @@ class QuotaSettings(Strict):
 
 
 class WorkSettings(Strict):
-    """How much the service does at once, in total and for one owner.
+    """The limits of what the service does at once, in total and for one owner.
 
     The numbers are those of one replica [ours]. Work above them waits or is answered with 429; what
     takes too long or too much memory is stopped.
@@ -51,7 +51,7 @@ class WorkSettings(Strict):
 
 
 class RequestLimits(Strict):
-    """How large one request for a job may be.
+    """The limits of one request for a job.
 
     It is counted before anything is built from it; a larger request is refused [ours].
     """
@@ -95,14 +95,16 @@ class ServiceSettings(ServingSettings):
     limits: RequestLimits = RequestLimits()
     """The limits of one request."""
     components: ComponentSettings = ComponentSettings()
-    """What requests may name beside promptray's own strategies, rules, scorers and tasks."""
+    """Components that requests may name beside promptray's own strategies, rules, scorers and
+    tasks.
+    """
     upload_bytes: Annotated[int, Field(ge=1024, le=2**33)] = 64 * 2**20
     """A longer file is refused with 413."""
     work: WorkSettings = WorkSettings()
 
     @property
     def read_limits(self) -> ReadLimits:
-        """The limits of reading an uploaded file.
+        """Return the limits of reading an uploaded file.
 
         Its texts may exceed its size, as it may be compressed.
         """

@@ -17,14 +17,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """The end of a run."""
 
     kind: Literal["ended", "stopped", "failed"]
     failed: tuple[str, ...] = ()
     """The trials that have failed."""
     code: str = ""
     message: str = ""
-    """Why the run, or its trials, have failed."""
+    """The reason why the run, or its trials, have failed."""
     statuses: dict[str, str] = field(default_factory=dict)
 
 
@@ -33,7 +33,7 @@ class Lost(Exception):
 
 
 class WorkerPool(Protocol):
-    """What runs jobs, as many at once as it is given."""
+    """A pool that runs jobs, as many at once as it is given."""
 
     async def run(self, work: Work) -> Outcome:
         """Run a job until the end.

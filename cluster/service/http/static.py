@@ -50,7 +50,7 @@ class PageFiles:
 
     @cached_property
     def _content_by_path(self) -> dict[str, tuple[bytes, str]]:
-        """Path -> bytes and ETag."""
+        """Return path -> bytes and ETag."""
         found = dict(_walk(self.folder, "")) if self.folder.is_dir() else {}
         return {
             path: (data, f'"{hashlib.sha256(data).hexdigest()[:32]}"')

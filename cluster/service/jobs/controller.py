@@ -37,8 +37,9 @@ from serving.runtime.supervision import Backoff, Supervisor
 UNLIMITED = QuotaSettings()
 SAVE_EVERY_S = 1.0
 REPAIRED_WITHIN_S = 10.0
-"""How long the start waits for events that a crash has left out; a slower storage gets them later
-[ours]."""
+"""Seconds that the start waits for events that a crash has left out; a slower storage gets them
+later [ours].
+"""
 
 
 class JobController:

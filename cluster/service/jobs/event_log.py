@@ -14,7 +14,7 @@ from optimizer.errors import PromptrayError, StorageError
 from serving.runtime.supervision import Supervisor, describe
 
 ATTEMPTS = 5
-"""How often to try to write events after a fault that is not the storage being unreachable; that
+"""Number of attempts to write events after a fault that is not the storage being unreachable; that
 one is retried without end [ours].
 """
 WriteEntries = Callable[[list[dict[str, Any]]], None]
@@ -98,7 +98,7 @@ class EventLog:
 
     @property
     def last_id(self) -> int:
-        """The id of the last durable event."""
+        """Return the id of the last durable event."""
         return self._forgotten + len(self.events)
 
     def since(self, after: int) -> list[Event] | None:
@@ -114,7 +114,7 @@ class EventLog:
         self._next = len(events) + 1
         self._failures = 0
         self.broken = ""
-        """Why events cannot be written any more; empty while they can."""
+        """The reason why events cannot be written any more; empty while they can."""
 
     def forget(self, last_id: int) -> None:
         """Keep no event in memory, for a job that is over.
@@ -125,7 +125,7 @@ class EventLog:
 
     @property
     def forgotten(self) -> bool:
-        """Whether the events are only on storage."""
+        """Return whether the events are only on storage."""
         return self._forgotten > 0
 
     def add(
@@ -165,7 +165,7 @@ class EventLog:
 
     @property
     def pending(self) -> bool:
-        """Whether there are events that are not on storage yet."""
+        """Return whether there are events that are not on storage yet."""
         return bool(self._pending)
 
     async def durable(self) -> None:

@@ -20,11 +20,13 @@ AGAIN_S = 1.0
 """The pause after a lost run, in which the cluster removes what its process held, such as the lock
 of the ledger [ours]."""
 STOPS_WITHIN_S = 60.0
-"""How long a run may take to end after its job was cancelled; then its process is killed [ours]."""
+"""Seconds that a run may take to end after its job was cancelled; then its process is killed
+[ours].
+"""
 ENDS_WITHIN_S = 20.0
-"""How long after that the run is still waited for [ours]."""
+"""Seconds after that for which the run is still waited for [ours]."""
 RETRY_S = 5.0
-"""How long one request to a worker may take while a job is being cancelled [ours]."""
+"""Seconds that one request to a worker may take while a job is being cancelled [ours]."""
 
 
 class JobRunner:

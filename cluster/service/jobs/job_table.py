@@ -86,7 +86,7 @@ class JobTable:
 
     def _read_first(self) -> None:
         self.notes: list[str] = []
-        """What was found damaged on storage, and what was done about it; a sentence each."""
+        """Sentences on what was found damaged on storage, and what was done about it."""
         self.damaged: dict[str, DamagedJob] = {}
         self._index = Index(self.store, self.note)
         self._unknown_use = False
@@ -170,7 +170,7 @@ class JobTable:
 
     @property
     def next_number(self) -> int:
-        """The number of the next job."""
+        """Return the number of the next job."""
         return len(self._index) + 1
 
     def add(self, filed: Filed, state: State, events: Sequence[Event]) -> JobStateMachine:
@@ -255,12 +255,12 @@ class JobTable:
 
     @property
     def last_place(self) -> int:
-        """The highest place in any owner's queue."""
+        """Return the highest place in any owner's queue."""
         return max((machine.place for machine in self.machines.values()), default=0)
 
     @property
     def last_turn(self) -> int:
-        """The number of the last start of a job, in counted starts."""
+        """Return the number of the last start of a job, in counted starts."""
         return max((machine.state.turn for machine in self.machines.values()), default=0)
 
     def to_start(self, most_running: int) -> list[str]:

@@ -22,7 +22,7 @@ WARN_AT = (0.8, 0.95)
 
 @dataclass(frozen=True)
 class Phase:
-    """What the run does now."""
+    """The phase of the run: what it does now."""
 
     text: str
 
@@ -43,7 +43,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Moved:
-    """What a trial has spent so far, and why it is paused, if it is."""
+    """The spending of a trial so far, and the reason of its pause, if it is paused."""
 
     trial: str
     spent: Spent
@@ -58,7 +58,7 @@ class Rounded:
     spent: Spent
     data: Mapping[str, Any]
     better: bool
-    """Whether its best prompt is another one than before, with a higher dev accuracy."""
+    """True if its best prompt is another one than before, with a higher dev accuracy."""
     task: str = ""
 
 

@@ -47,19 +47,19 @@ class JobStateMachine:
         self.log = log
         self._on_paid = on_paid
         self.began_at: float | None = None
-        """When the current run began, by time.monotonic; None while none runs."""
+        """Start of the current run, by time.monotonic; None while none runs."""
         self.dirty = False
-        """Whether there is more to save than the storage has."""
+        """True if there is more to save than the storage has."""
         self.public_status: JobStatus = state.status
         """The status that others see: the events that led to it are on storage."""
         self.out_of_quota = ""
-        """Why its run ends early, if its owner's quota is exhausted."""
+        """The reason why its run ends early, if its owner's quota is exhausted."""
         self.steps = 0
         """Signs of progress of its runs: rounds, and calls that were paid."""
 
     @property
     def running_s(self) -> float:
-        """Seconds since the current run began; 0.0 while none runs."""
+        """Return seconds since the current run began; 0.0 while none runs."""
         return 0.0 if self.began_at is None else time.monotonic() - self.began_at
 
     def start(self, turn: int) -> None:
@@ -174,7 +174,7 @@ class JobStateMachine:
 
     @property
     def place(self) -> int:
-        """Its place in its owner's queue: lower is earlier."""
+        """Return its place in its owner's queue: lower is earlier."""
         return self.state.place or self.filed.number
 
     def repair(self) -> bool:

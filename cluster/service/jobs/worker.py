@@ -29,7 +29,7 @@ from serving.runtime.actors import actor_error
 from serving.storage import Folder
 
 CONFIRMED_WITHIN_S = 300.0
-"""How long to wait for the controller, which may be starting again after a crash [ours]."""
+"""Seconds to wait for the controller, which may be starting again after a crash [ours]."""
 MOST_UNCONFIRMED = 200
 """Reports that may be under way at once."""
 

@@ -29,18 +29,19 @@ from serving.runtime.actors import NAMESPACE, lasting
 from serving.storage import open_folder
 
 ASKED_WITHIN_S = 2.0
-"""How long a gate may take to say what is under way [ours]."""
+"""Seconds that a gate may take to report its calls in flight [ours]."""
 STARTS_WITHIN_S = 300.0
-"""How long a process may take to start before it is killed.
+"""Seconds that a process may take to start before it is killed.
 
 A busy cluster may take minutes to start one [ours].
 """
 LOOKED_AT_EVERY_S = 10.0
 """The pause between two checks that a process is alive [ours]."""
 SILENT_S = 120.0
-"""How long a process may not answer, while a job runs in it, before it is killed [ours]."""
+"""Seconds for which a process may not answer, while a job runs in it, before it is killed [ours].
+"""
 SERVE_WITHIN_S = 60.0
-"""How long a call to Serve may take [ours]."""
+"""Seconds that a call to Serve may take [ours]."""
 MOST_JOBS = 50
 """Jobs that one process runs before it is replaced [ours]."""
 

@@ -39,12 +39,12 @@ class CandidateTree(Answer):
     dev_accuracy: list[float | None]
     dev_items: list[int]
     incomplete: list[bool]
-    """Whether the budget was exhausted before it was measured on all dev items."""
+    """True if the budget was exhausted before it was measured on all dev items."""
     kept: list[bool]
     gain: list[float | None]
     """The gain over the parent, on the dev items that both were measured on."""
     gain_items: list[int]
-    """How many dev items that are."""
+    """Number of these dev items."""
     best: str | None
     """The id of the trial's best candidate so far."""
 

@@ -27,7 +27,7 @@ from serving.storage import Folder
 from serving.storage.text import storable
 
 LEAST_PAIRS = 5
-"""With fewer shared items, no exact test can be significant at 0.05."""
+"""Number of shared items below which no exact test can be significant at 0.05."""
 Split = Literal["dev", "test"]
 
 

@@ -38,7 +38,7 @@ _OPEN_SEGMENTS = 2
 
 @dataclass(frozen=True)
 class TrialData:
-    """What a trial was measured on."""
+    """The examples that a trial was measured on."""
 
     source: str
     task: Task

@@ -18,12 +18,12 @@ class TaskOutlook(Answer):
     ceiling: float | None
     """The estimated highest accuracy that a prompt can reach; null if not measured."""
     can_pay: bool | None
-    """Whether there is measurable headroom; null if not checked."""
+    """True if there is measurable headroom; null if not checked."""
     sentence: str
 
 
 class Estimate(Answer):
-    """What a job may cost at most, and whether there is headroom."""
+    """The most that a job may cost, and its headroom."""
 
     object: Literal["optimization.estimate"] = "optimization.estimate"
     trials: int
@@ -33,11 +33,11 @@ class Estimate(Answer):
     money: float | None
     wall_s: float | None
     measured: bool
-    """Whether tokens and time were measured by a probe; else they are assumed."""
+    """True if tokens and time were measured by a probe; else they are assumed."""
     sentence: str
     tasks: list[TaskOutlook]
     can_pay: bool | None
-    """Whether any task has measurable headroom; null if not checked."""
+    """True if any task has measurable headroom; null if not checked."""
 
 
 class OfferedModel(Answer):
@@ -45,13 +45,13 @@ class OfferedModel(Answer):
 
     label: str
     stand_in: bool
-    """Whether it is a stand-in for a large model, such as the built-in optimizer."""
+    """True if it is a stand-in for a large model, such as the built-in optimizer."""
     priced: bool
-    """Whether its prices are known, so that calls count as money."""
+    """True if its prices are known, so that calls count as money."""
 
 
 class Catalogue(Answer):
-    """What a request for a job may name."""
+    """The names that a request for a job may use."""
 
     object: Literal["catalogue"] = "catalogue"
     targets: list[OfferedModel]
@@ -66,7 +66,7 @@ class Catalogue(Answer):
 
 
 class Quota(Answer):
-    """What an owner may use, and has used today (UTC); null: unlimited."""
+    """The quota of an owner, and its use today (UTC); null: unlimited."""
 
     jobs_at_once: int | None
     jobs_now: int
@@ -77,7 +77,7 @@ class Quota(Answer):
 
 
 class Me(Answer):
-    """Who the key belongs to."""
+    """The owner of the key."""
 
     object: Literal["me"] = "me"
     owner: str
@@ -86,7 +86,7 @@ class Me(Answer):
 
 
 class AuditEntry(Answer):
-    """Who did what, and how it ended."""
+    """An act: its owner, its subject and its outcome."""
 
     id: str
     object: Literal["audit"] = "audit"

@@ -24,7 +24,7 @@ class Page(Answer, Generic[T]):
 
 
 class ErrorBody(Answer):
-    """What went wrong."""
+    """The error: its code and its message."""
 
     message: str
     type: str

@@ -18,4 +18,4 @@ class WorkedExample(Answer):
     input: str
     parts: list[ExamplePart]
     new: bool = False
-    """Whether the parent's prompt does not have it."""
+    """True if the parent's prompt does not have it."""

@@ -37,7 +37,9 @@ class StoredFile(Answer):
     guess: dict[str, str] = {}
     """Those of the columns that the preview takes for input and target, by their names."""
     error: str = ""
-    """Why the file cannot be used, if its record is damaged; then all but the id is unknown."""
+    """The reason why the file cannot be used, if its record is damaged; then all but the id is
+    unknown.
+    """
 
 
 class FileDeleted(Answer):

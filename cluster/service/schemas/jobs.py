@@ -151,7 +151,7 @@ class OptimizationRequest(Strict):
 
 
 class Usage(Answer):
-    """What a job or a trial has spent so far."""
+    """The spending of a job or a trial so far."""
 
     target_calls: int = 0
     optimizer_calls: int = 0
@@ -185,7 +185,7 @@ class Best(Answer):
     verdict: str
     """The comparison with the baseline on the test split, in words."""
     form: str = ""
-    """How much of its gain comes from the form of the answers alone, in words."""
+    """The part of its gain that comes from the form of the answers alone, in words."""
     task: str = ""
     dev_items: int = 0
     """The dev items that `dev_accuracy` was measured on; 0 if unknown."""
@@ -198,7 +198,7 @@ class Best(Answer):
 
 
 class Fault(Answer):
-    """Why a job has failed, in one sentence.
+    """The reason why a job has failed, in one sentence.
 
     The code `damaged` says that its files cannot be read: the job is shown, and can be neither
     cancelled nor resumed until they were restored and the service was restarted.
@@ -222,14 +222,16 @@ class Optimization(Answer):
     queue_position: int | None = None
     """The position in the queue, 1 being the next to start; null if the job does not wait."""
     paused: str = ""
-    """Why the job is paused, while an endpoint is down; else empty."""
+    """The reason why the job is paused, while an endpoint is down; else empty."""
     request: OptimizationRequest | None
     """The request; null if its file is damaged, as `error` says then."""
     trials: int = 0
     trials_done: int = 0
     """Trials that have ended, failed ones included; not those that were cancelled."""
     trials_told: str = ""
-    """How many trials have ended, in words, such as "0 of 2 trials finished, 2 cancelled"."""
+    """The number of trials that have ended, in words, such as "0 of 2 trials finished, 2
+    cancelled".
+    """
     in_flight: int | None = 0
     """Calls of models that are under way now; null if unknown."""
     usage: Usage = Usage()
@@ -242,7 +244,7 @@ class Optimization(Answer):
     """
     error: Fault | None = None
     runs: int = 0
-    """How often the job was started: once, and again after each resume or loss of its process."""
+    """Number of starts of the job: once, and again after each resume or loss of its process."""
     last_event: int = 0
     """The id of its last event."""
 

@@ -45,7 +45,7 @@ class Trial(Answer):
     status: TrialStatus
     error: str = ""
     ending: str = ""
-    """Whether the exhausted budget ended the search, and how far its last round was measured; else
+    """A sentence on the end of a search whose budget was exhausted, and on its last round; else
     empty.
     """
     failures: list[CallFailures] = []
@@ -65,7 +65,7 @@ class Trial(Answer):
     verdict: str = ""
     p_value: float | None = None
     form: str = ""
-    """How much of its gain comes from the form of the answers alone, in words."""
+    """The part of its gain that comes from the form of the answers alone, in words."""
     best: str | None = None
     """The id of its best candidate."""
 
@@ -81,18 +81,18 @@ class Candidate(Answer):
     round: int
     changed_step: int | None
     reflection: str
-    """Why it was made, in the optimizer model's words."""
+    """The reason why it was made, in the optimizer model's words."""
     dev_accuracy: float | None
     dev_items: int
     incomplete: bool = False
-    """Whether the budget was exhausted before it was measured on all dev items."""
+    """True if the budget was exhausted before it was measured on all dev items."""
     adherence: float | None
     """The share of the prompt's steps that responses follow; null if unknown."""
     kept: bool
     gain: float | None
     """The gain over its parent, on the dev items that both were measured on."""
     gain_items: int = 0
-    """How many dev items that are."""
+    """Number of these dev items."""
     gain_low: float | None = None
     """The low end of the gain's 95% interval."""
     gain_high: float | None = None
@@ -126,7 +126,7 @@ class CandidateDetail(Candidate):
     """How that interval was found: `Wilson` for scores of 0 and 1, `bootstrap` for others."""
     worked_examples: list[WorkedExample] = []
     dropped_examples: int = 0
-    """How many of the parent's worked examples it does not have."""
+    """Number of the parent's worked examples it does not have."""
 
 
 class StepSeen(Answer):
@@ -135,7 +135,7 @@ class StepSeen(Answer):
     number: int
     step: str
     said: str
-    """What the response writes for the step; empty if it was skipped."""
+    """The text that the response writes for the step; empty if it was skipped."""
     state: Literal["followed", "skipped", "wrong"]
     """`wrong` is the first step at which a wrong response goes wrong, as far as the task can tell.
     """
@@ -214,4 +214,4 @@ class Comparison(Answer):
     splits: list[SplitComparison] = []
     """The comparison on each split, the test split first."""
     untested: Literal["", "left", "right", "both"] = ""
-    """Which of the two was not tested; then the test split is not compared."""
+    """The one of the two that was not tested; then the test split is not compared."""

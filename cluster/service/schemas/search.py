@@ -74,7 +74,7 @@ class SelectionRequest(SelectionSpec):
 
 
 class SearcherRequest(SearcherSpec):
-    """How points of the search are chosen: grid, random or optuna."""
+    """The searcher, which chooses the points of the search: grid, random or optuna."""
 
     name: Name = "random"
     label: str = Field("", json_schema_extra={"maxLength": MOST_KEY})
@@ -91,7 +91,7 @@ class SearcherRequest(SearcherSpec):
 
 
 class SchedulerRequest(SchedulerSpec):
-    """Which trials are stopped early: none, asha or median."""
+    """The scheduler, which stops trials early: none, asha or median."""
 
     name: Name = "none"
     label: str = Field("", json_schema_extra={"maxLength": MOST_KEY})
@@ -117,7 +117,10 @@ Domain = Annotated[list[Value] | dict[DomainKey, bool | list[Value]], BeforeVali
 
 
 class SearchRequest(Strict):
-    """What is searched, and how; as `search` in an experiment file, with models by their labels."""
+    """The space of a search and how it is searched.
+
+    It is as `search` in an experiment file, with models by their labels.
+    """
 
     space: dict[Key, Domain] = Field(
         {},

@@ -41,9 +41,9 @@ MODULES = (
 )
 """The modules that the work needs, which the server imports at its start."""
 STARTS_WITHIN_S = 60.0
-"""How long the server may take to start."""
+"""Seconds that the server may take to start."""
 GRACE_S = 30.0
-"""How long after the time limit the server may take to say that it was exceeded."""
+"""Seconds after the time limit within which the server may report that it was exceeded."""
 _ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -180,17 +180,17 @@ class CheckServer:
 
     @property
     def ready(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def broke(self) -> bool:
-        """Whether the process has died."""
+        """Return whether the process has died."""
         return self._process is not None and self._process.poll() is not None
 
     @property
     def pid(self) -> int | None:
-        """The number of the process, if it was started."""
+        """Return the number of the process, if it was started."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:

@@ -29,7 +29,7 @@ PAGE_CHARACTERS = 4 * 2**20
 
 @dataclass(frozen=True)
 class FileSummary:
-    """What a data set is, as its inspection has found it."""
+    """The summary of a data set, as its inspection has found it."""
 
     rows: int
     scorer: str

@@ -46,7 +46,7 @@ class Index:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all jobs, the oldest first."""
+        """Return the ids of all jobs, the oldest first."""
         return list(self._entry_by_id)
 
     def of(self, id: str) -> tuple[int, dict[str, Any]]:

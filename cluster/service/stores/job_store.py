@@ -50,12 +50,12 @@ class Store:
 
     @property
     def root(self) -> Folder:
-        """The folder itself."""
+        """Return the folder itself."""
         return open_folder(self.place).absolute()
 
     @property
     def jobs(self) -> Folder:
-        """The folder of all jobs."""
+        """Return the folder of all jobs."""
         return self.root / JOBS
 
     def job(self, id: str) -> Folder:
@@ -76,7 +76,7 @@ class Store:
 
     @property
     def index(self) -> Folder:
-        """The folder of the journal of jobs."""
+        """Return the folder of the journal of jobs."""
         return self.jobs / "index"
 
     def filed_ids(self) -> list[str]:
@@ -190,7 +190,7 @@ class Store:
 
     @property
     def usage_folder(self) -> Folder:
-        """The folder of the use of all days."""
+        """Return the folder of the use of all days."""
         return self.root / "usage"
 
     def limits(self) -> dict[str, dict[str, Any]]:
