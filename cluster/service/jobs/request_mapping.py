@@ -139,22 +139,13 @@ def checked(
     admit(request, service)
     store = Store(service.storage)
     for task in request.tasks:
-<<<<<<< HEAD
-        if (
-            task.file is not None
-            and task.generated is None
-            and not principal.may_see(str(_file_record(task.file, store).get("owner", "")))
-        ):
-            raise _no_file(task.file)
-=======
         for file in (task.file, task.dev_file, task.test_file):
             if (
                 file is not None
                 and task.generated is None
-                and not principal.may_see(_owner_of(file, store))
+                and not principal.may_see(str(_file_record(file, store).get("owner", "")))
             ):
                 raise _no_file(file)
->>>>>>> 909d848 (Let requests of the service name columns, own splits, sizes that fit and a description)
     settings = experiment_settings(request, service, out)
     trials, tasks, recorded = check(settings)
     parts = [(task.train, task.dev, task.test) for task in tasks.values()]
