@@ -48,9 +48,9 @@ class ScoreModel(Judge[float]):
     def __post_init__(self) -> None:
         if len(self.scale) != 2 or not -1e6 <= self.scale[0] < self.scale[1] <= 1e6:
             raise SettingsError("A score_model's scale is two numbers, the lower one first.")
-        if self.pass_threshold is not None:
-            if not self.scale[0] <= self.pass_threshold <= self.scale[1]:
-                raise SettingsError("The pass_threshold of a score_model lies on its scale.")
+        low, high = self.scale
+        if self.pass_threshold is not None and not low <= self.pass_threshold <= high:
+            raise SettingsError("The pass_threshold of a score_model lies on its scale.")
         check_judge(self)
 
     @property

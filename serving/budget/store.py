@@ -109,13 +109,16 @@ class BudgetStore:
         self._reserved: dict[tuple[str, bool], Cost] = {}
         """Reservations by trial, and whether they are for its test."""
         self._writing = asyncio.Lock()
+        # Counters, not a flag: a change that comes while a write is under way is not in that write.
         self._changes = self._written = 0
         recorded = read_record(folder)
         self._time = Stopwatch(recorded.seconds)
+        # Copies: the record that was read stays as it was, and each trial may add its own.
         self._sent = {trial: dict(own) for trial, own in recorded.sent.items()}
         self._shared_budget.spent = recorded.spent
         self.lost = recorded.lost
         """The part of what is spent that has brought no answer."""
+        # With other limits a refusal of an earlier run says nothing about this one.
         if set_limits(recorded.limits) == set_limits(self._limits):
             self._shared_budget.refused.update(recorded.refused)
             self._ending_by_trial.update(recorded.endings)
@@ -125,6 +128,8 @@ class BudgetStore:
         for trial, cost in reserved_by_trial.items():
             if trial not in self._done:
                 self._shared_budget.hold(
+                    # At least what the record holds: a best prompt that was found in an earlier run
+                    # may cost more to test than the baseline.
                     cost.at_least(
                         recorded.kept.get(trial, Cost())
                         + self._shared_budget.tested_by_holder.get(trial, Cost())
@@ -135,6 +140,8 @@ class BudgetStore:
     @property
     def spent(self) -> Cost:
         """Return what was paid, and the most that the other sent calls can cost."""
+        # The shared budget counts a reservation as spent, so that nobody else takes it; nothing of
+        # it was sent.
         return self._shared_budget.spent - Cost.of_all(self._reserved.values())
 
     @property
@@ -170,6 +177,7 @@ class BudgetStore:
         """Set other limits, with which all may search again."""
         if limits != self._shared_budget.limits:
             self._shared_budget.limits, self._limits = limits, self._limits | asdict(limits)
+            # A trial that was refused under the old limits may find room under the new ones.
             self._shared_budget.refused.clear()
 
     async def reserve(self, trial: str, costs: Sequence[Cost], test: bool) -> int:
@@ -182,6 +190,7 @@ class BudgetStore:
         except BudgetExhausted:
             await self._write()
             raise
+        # Only the calls that were granted, which are the first ones: the order of a batch is kept.
         self._add_reserved(trial, test, Cost.of_all(costs[:given]))
         return given
 
@@ -199,14 +208,20 @@ class BudgetStore:
         if reserved.covers(most):
             self._add_reserved(trial, test, Cost() - most)
         else:
+            # The reservation is of a process that is gone: the calls go out now, so they count
+            # whatever is left.
             self._shared_budget.reserve_now(most, trial, test=test)
         for key, cost in most_by_key.items():
+            # An entry of an earlier run with this key may still be there, of another trial too: it
+            # stays spent, as its answer never came.
             self._forget(key)
             own[key] = SentCall(cost, test)
         try:
             await self._write()
         except Exception:
             for key, cost in most_by_key.items():
+                # Nothing was sent, since the record does not stand; unless another caller has
+                # settled it meanwhile.
                 if own.pop(key, None):
                     self._shared_budget.settle(cost, Cost(), trial, lacking=test)
             raise
@@ -217,10 +232,12 @@ class BudgetStore:
         A call that is not known (any more) stays spent as it is.
         """
         for key, cost in cost_by_key.items():
+            # Popped: a settlement that is repeated, because its reply was lost, changes nothing.
             if sent := self._sent.get(trial, {}).pop(key, None):
                 self._shared_budget.settle(
                     sent.most, cost, trial, lacking=sent.test and not answered
                 )
+                # A failed call may have been charged by the endpoint, and has brought nothing.
                 self.lost += Cost() if answered else cost
 
     def release(self, trial: str, most: Cost, test: bool) -> None:
@@ -284,6 +301,7 @@ class BudgetStore:
 
     async def stop(self) -> None:
         """End the run."""
+        # A trial that was killed never stopped its own clock.
         for name in self._time.running:
             self._time.stop(name)
         await self._write()
@@ -312,9 +330,13 @@ class BudgetStore:
         """Return when all changes up to now are recorded; concurrent callers share one write."""
         self._changes += 1
         mine = self._changes
+        # One write at a time: an older content must not overwrite a newer one.
         async with self._writing:
+            # The write that this caller waited for began after its change, so it has the change.
             if self._written >= mine:
                 return
+            # Both in the event loop and without a pause between: the content has just the changes
+            # that it is said to cover.
             covered, content = self._changes, self._record().to_bytes()
             writing = asyncio.ensure_future(asyncio.to_thread(self._folder.write, FILE, content))
             try:
@@ -344,5 +366,6 @@ class BudgetStore:
             tested=tested,
             done=frozenset(self._done),
             sent=self._sent,
+            # Ahead: if the process is killed now, the time until the next record counts as used.
             seconds=self._time.state(2 * RECORD_EVERY_S),
         )

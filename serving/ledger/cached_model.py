@@ -74,6 +74,8 @@ class CachedModel:
         request_by_key = dict(zip(reversed(keys), reversed(requests), strict=True))
         outcome_by_key: dict[bytes, Outcome] = {}
         wanted, refusal = list(dict.fromkeys(keys)), None
+        # Again until nothing is missing: what was in flight elsewhere may have failed there, and is
+        # this batch's to pay for then.
         while missing := [key for key in wanted if key not in outcome_by_key]:
             claims = dict(zip(missing, await self._ledger.claim(missing, owner), strict=True))
             outcome_by_key.update(
@@ -81,9 +83,12 @@ class CachedModel:
             )
             own = {key: request_by_key[key] for key, claim in claims.items() if claim == "yours"}
             try:
+                # The own calls first: whoever waits for others before it has paid its own may wait
+                # for one that waits for it.
                 await self._fill(own, owner, payment, outcome_by_key)
             except BudgetExhausted as refused:
                 # What stands before the refused request is returned, and nothing behind it.
+                # The first refusal names the request at which the search ends.
                 refusal = refusal or refused
                 first = next(key for key in own if key not in outcome_by_key)
                 wanted = wanted[: wanted.index(first)]
@@ -118,6 +123,8 @@ class CachedModel:
         alive = asyncio.create_task(self._stay_alive(keys, owner))
         try:
             while rest := {key: request_by_key[key] for key in keys if key not in into}:
+                # A payment may grant fewer calls than were wanted; the others are reserved in the
+                # next turn.
                 reservation = await payment.reserve(rest)
                 try:
                     first = dict(islice(rest.items(), reservation.calls))
@@ -125,10 +132,13 @@ class CachedModel:
                 finally:
                     reservation.close()
         except BudgetExhausted as refusal:
+            # Some payments, such as that of a final test, put a failure in the place of what cannot
+            # be paid.
             if (failed := payment.in_place(refusal, anything=bool(into))) is None:
                 raise
             into.update({key: failed for key in keys if key not in into})
         finally:
+            # Cancelled before the release: a renewal that comes later would claim the keys again.
             alive.cancel()
             await self._ledger.release(keys, owner)
 
@@ -143,6 +153,7 @@ class CachedModel:
     async def _pay_chunk(
         self, request_by_key: Mapping[bytes, Request], reservation: Reservation
     ) -> dict[bytes, Outcome]:
+        # The slots of answered calls stay reserved until the record is made: see the class.
         with held_until_recorded():
             outcomes = await announced(
                 self._model,
@@ -168,6 +179,7 @@ class CachedModel:
             if isinstance(outcome, Completion)
         }
         reservation.settle(
+            # Failures need no record in the ledger, so they are settled at once.
             {key: outcome for key, outcome in outcome_by_key.items() if key not in answers},
             answered=False,
         )
@@ -180,6 +192,8 @@ class CachedModel:
             paid_by_key, partial(reservation.settle, answers, answered=True)
         )
         return outcome_by_key | {
+            # Another caller may have recorded this key first: the first answer stands, also for us,
+            # or a resumed run would see another one.
             key: answers[key] if stored.text == answers[key].text else stored
             for key, stored in zip(answers, standing, strict=True)
         }
@@ -193,6 +207,8 @@ class CachedModel:
         """
         recording = asyncio.ensure_future(self._records.committed(paid_by_key))
         try:
+            # Shielded: answers that were paid for are recorded even when nobody wants them any
+            # more.
             standing = await asyncio.shield(recording)
         except asyncio.CancelledError:
             ends_at = time.monotonic() + RECORD_WITHIN_S
@@ -200,6 +216,8 @@ class CachedModel:
                 # Tasks that fail together are cancelled twice.
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([recording], timeout=left_s)
+            # Settled only where the answers do stand; otherwise the calls count with the most that
+            # they can cost.
             if recording.done() and not recording.cancelled() and recording.exception() is None:
                 recorded()
             raise

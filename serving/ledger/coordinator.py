@@ -80,6 +80,8 @@ class LedgerCoordinator:
     async def claim(self, keys: Sequence[bytes], owner: str) -> list[Claim]:
         """Claim keys (see LedgerClient.claim)."""
         claims = [self._claim(key, owner) for key in keys]
+        # Hits write nothing else, so the counts would never be saved in a run that is answered by
+        # the ledger alone.
         if self._usage.due and (self._saving is None or self._saving.done()):
             self._saving = asyncio.create_task(asyncio.to_thread(self._usage.save))
         return claims
@@ -101,14 +103,18 @@ class LedgerCoordinator:
         return await self._groups.committed(paid_by_key)
 
     async def _commit(self, group: Mapping[bytes, Paid]) -> dict[bytes, Completion]:
+        # Before the append: afterwards all of them are there, and a repetition would count as paid
+        # again.
         new = [paid for key, paid in group.items() if self._ledger.get(key) is None]
         # In a thread: a slow disk must not stop the event loop.
         await asyncio.to_thread(self._append, group)
         self._paid += len(new)
         for paid in new:
             self._usage.pay(paid.model, paid.answer)
+        # After the append: whoever wakes up now finds the answer.
         for key in group:
             self._single_flight.land(key)
+        # The ledger has the first answer of each key, which may be another caller's.
         return {key: self._ledger.get(key) or paid.answer for key, paid in group.items()}
 
     def _append(self, group: Mapping[bytes, Paid]) -> None:
@@ -122,6 +128,7 @@ class LedgerCoordinator:
 
     async def renew(self, keys: Sequence[bytes], owner: str) -> None:
         """Renew claims (see LedgerClient.renew)."""
+        # A renewal may arrive after the record: it must not claim a key that is answered.
         self._single_flight.renew([key for key in keys if self._ledger.get(key) is None], owner)
 
     async def wait(self, keys: Sequence[bytes]) -> None:

@@ -76,12 +76,14 @@ class Lease:
     ) -> None:
         self._file = _LeaseFile(folder, clock)
         self._watch = _Watch(clock)
+        # Two tries a second: an owner that has released its file should not be waited for.
         if not until(self._acquire, wait_s, 0.5, clock.monotonic, clock.sleep):
             raise refusal(folder, self._file.read())
         over = threading.Event()
         # The thread knows the file and not the lease, which may so be forgotten.
         self._end = weakref.finalize(self, _end, self._file, over)
         if beating:
+            # A daemon: a process that ends without releasing must not be held up by its own beats.
             threading.Thread(
                 target=_beat, args=(self._file, over), daemon=True, name="ledger lease"
             ).start()
@@ -111,6 +113,7 @@ class Lease:
 
     def _acquire(self) -> bool:
         looked_at = self._file.now()
+        # The time is taken before the file is read: a slow read counts as a slow check.
         return self._watch.dead(self._file.read()) and self._file.claim(looked_at)
 
 
@@ -128,6 +131,7 @@ class _Watch:
     def dead(self, content: bytes) -> bool:
         if not content:
             return True
+        # The bytes alone decide: neither clock of the other machine is compared with ours.
         if content != self._seen:
             self._seen, self._seen_at = content, self._clock.monotonic()
         return self._clock.monotonic() - self._seen_at >= STALE_S
@@ -156,6 +160,7 @@ class _LeaseFile:
         try:
             return self.folder.read(LEASE_FILE)
         except StorageError:
+            # A store that does not answer must not pass for a free folder.
             if self.folder.exists(LEASE_FILE):
                 raise
             return b""
@@ -166,6 +171,8 @@ class _LeaseFile:
         `looked_at`: the start of the check whether it may be written.
         """
         self._write()
+        # Another opener may have written in the same moment: the last write stands, and after this
+        # pause both read the same file.
         self._clock.sleep(SETTLE_S if self.now() - looked_at < SETTLE_S / 2 else SLOW_SETTLE_S)
         return self._is_ours()
 
@@ -181,11 +188,14 @@ class _LeaseFile:
         """
         with self._writing:
             age_s = self.now() - self._beaten_at
+            # Young enough: nobody can have seen this file unchanged for STALE_S.
             if age_s < UNSURE_S or self.lost or self._over:
                 return
             try:
                 self._beat()
             except StorageError:
+                # Between the two ages nobody can have taken over yet, so the store may be away for
+                # a while.
                 if age_s >= STALE_S:
                     raise
 
@@ -197,9 +207,12 @@ class _LeaseFile:
         content = self.read()
         # Where there is no file, somebody may have taken the folder and given it back, if there was
         # time for that.
+        # A file of somebody else is final: its owner has seen ours unchanged for STALE_S.
         self.lost = _owner_of(content) != self._owner if content else lapsed
         if not self.lost:
             if lapsed:
+                # A plain write could overwrite an opener that is just claiming: it has to be
+                # checked that it stands.
                 self._claim_again(looked_at)
             else:
                 self._write()
@@ -216,6 +229,7 @@ class _LeaseFile:
     def release(self) -> None:
         with self._writing, suppress(StorageError):
             self._over = True
+            # Deleting the file of a successor would free a folder that is in use.
             if self._is_ours():
                 self.folder.delete(LEASE_FILE)
 
@@ -232,6 +246,8 @@ class _LeaseFile:
             "beats": self._beats,
         }
         self.folder.write(LEASE_FILE, json.dumps(content).encode())
+        # The start of the write, not its end: on a slow store others may have seen the file since
+        # then.
         self._beaten_at = began
 
 
@@ -241,6 +257,7 @@ def _beat(file: _LeaseFile, over: threading.Event) -> None:
 
 
 def _end(file: _LeaseFile, over: threading.Event) -> None:
+    # Before the file is deleted: a beat that comes later would write it again.
     over.set()
     file.release()
 

@@ -60,6 +60,7 @@ class SingleFlight:
         """
         now = self._clock()
         call = self._call_by_key.get(key)
+        # A lease that has run out counts as none: its owner was killed, or cannot reach us.
         if call and call.ends_at > now:
             if call.owner == owner:
                 call.ends_at = now + self._lease_s
@@ -68,6 +69,7 @@ class SingleFlight:
             # An owner from before the restart may still renew its claim.
             self._call_by_key[key] = _Call(_NOBODY, self._closed_until)
             return False
+        # Who waits for the lapsed owner wakes up, claims, and waits for the new one.
         self.land(key)
         self._call_by_key[key] = _Call(owner, now + self._lease_s)
         return True
@@ -76,7 +78,11 @@ class SingleFlight:
         """Renew an owner's claims; keys that are another's meanwhile stay the other's."""
         ends_at = self._clock() + self._lease_s
         for key in keys:
+            # setdefault: after a restart the claims are unknown here, and their owners make them
+            # known again.
             call = self._call_by_key.setdefault(key, _Call(owner, ends_at))
+            # _NOBODY: the key was asked for during the grace, and belongs to the owner who now
+            # reports.
             if call.owner in (owner, _NOBODY):
                 call.owner, call.ends_at = owner, ends_at
 
@@ -94,6 +100,7 @@ class SingleFlight:
     async def wait(self, keys: Iterable[bytes]) -> None:
         """Return when none of the keys is in flight."""
         for key in keys:
+            # One after another is enough: the whole wait ends with the last of them.
             while (call := self._call_by_key.get(key)) and (
                 left_s := call.ends_at - self._clock()
             ) > 0:

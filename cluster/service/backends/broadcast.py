@@ -81,6 +81,7 @@ class EventBroadcaster:
         own = self._followed.setdefault(job, _Followed())
         own.listeners += 1
         try:
+            # The first listener reads the past from storage; later ones share its list.
             if own.listeners == 1:
                 await self._read(job, own)
             self._poll()
@@ -90,14 +91,20 @@ class EventBroadcaster:
                 for event in own.events[after:]:
                     after = event.id
                     yield event
+                # After the events were given: a job that is over has a last event that everybody
+                # must see.
                 if own.over and after >= len(own.events):
                     return
                 if own.fault:
                     raise own.fault
+                # It was replaced if something came while the events were given: then look again at
+                # once.
                 if changed is own.changed.next:
                     await self._wait(changed)
         finally:
             own.listeners -= 1
+            # `is own`: after an error another list may stand under this name, with listeners of its
+            # own.
             if not own.listeners and self._followed.get(job) is own:
                 del self._followed[job]
 
@@ -110,6 +117,7 @@ class EventBroadcaster:
             self._poll()
 
     def _poll(self) -> None:
+        # The poll under way does not know of this job: it is cut short and begun again with it.
         self._more.set()
         if self._polling is None or self._polling.done():
             self._polling = self._tasks.until_done("polling the controller", self._poll_all)
@@ -118,10 +126,12 @@ class EventBroadcaster:
         """Poll the controller as long as somebody follows anything."""
         while self._followed:
             self._more.clear()
+            # Ids count from 1 without gaps, so the number of events is the last id.
             after = {job: len(one.events) for job, one in self._followed.items()}
             answer = asyncio.ensure_future(self._poll_controller(after))
             more = asyncio.ensure_future(self._more.wait())
             try:
+                # An answer that has come is taken even if somebody joined in the same moment.
                 await asyncio.wait([answer, more], return_when=asyncio.FIRST_COMPLETED)
                 if answer.done():
                     await self._add(answer.result())
@@ -144,6 +154,8 @@ class EventBroadcaster:
             return dict.fromkeys(after, problem)
         except Exception as problem:
             self._failures += 1
+            # Listeners are told to connect again: a web page shows that, where silence would look
+            # like an idle job.
             if self._failures >= ATTEMPTS:
                 self._failures = 0
                 for job in list(self._followed):
@@ -155,6 +167,7 @@ class EventBroadcaster:
                     )
             else:
                 await self._read_all()
+            # The supervisor repeats the poll after a pause, and reports a fault that lasts.
             raise problem from None
         self._failures = 0
         return found
@@ -167,6 +180,7 @@ class EventBroadcaster:
             if isinstance(events, PromptrayError):
                 self._end(job, events)
                 continue
+            # The answer may repeat what was read from storage while the poll was under way.
             new = [event for event in events if event.id > len(one.events)]
             if [event.id for event in new] == list(
                 range(len(one.events) + 1, len(one.events) + len(new) + 1)
@@ -198,6 +212,7 @@ class EventBroadcaster:
     async def _read(self, job: str, one: _Followed) -> bool:
         """Take the events from storage if there are more of them, and return whether there were."""
         stored = await self._read_stored(job)
+        # Storage may be behind: a list in memory is never replaced by a shorter one.
         if len(stored) <= len(one.events):
             return False
         one.events = stored

@@ -99,6 +99,8 @@ class Events:
             return await self._list(principal, id, after or 0, limit)
         start = _start(after, last_event_id)
         job = await self._backend.get(principal, id)
+        # 204 ends the reconnecting of an EventSource; an empty stream would be opened again for
+        # ever.
         if job.status in TERMINAL and start >= job.last_event:
             return Response(status_code=204)
         # An error that reading would give is raised here, before the stream has begun.
@@ -123,16 +125,21 @@ class Events:
 
         The stream ends when the job is over, or cannot be followed.
         """
+        # Sent at once: it opens the stream through proxies, and says how soon to come back after a
+        # cut.
         yield RETRY
         events = self._backend.follow(principal, id, after)
         coming: asyncio.Future[Event | None] | None = None
         try:
             while True:
+                # The same future over several heartbeats: a second anext on a running generator
+                # would fail.
                 coming = coming or asyncio.ensure_future(anext(events, None))
                 # Not asyncio.timeout, which would cancel the following at the first heartbeat.
                 await asyncio.wait([coming], timeout=self._heartbeat_s)
                 if not coming.done():
                     yield HEARTBEAT
+                # None stands for the end of the generator, which is the end of the job.
                 elif event := coming.result():
                     coming = None
                     yield written(event)
@@ -144,6 +151,8 @@ class Events:
             if coming is not None:
                 coming.cancel()
                 await asyncio.wait([coming])
+            # Only a generator that is closed gives its listener back; it may be in the middle of a
+            # wait.
             await events.aclose()  # type: ignore[attr-defined]  # an async generator, by the protocol's contract
 
 
@@ -154,6 +163,8 @@ def written(event: Event) -> bytes:
 
 
 def _start(after: int | None, last_event_id: str) -> int:
+    # The header comes from the browser at a reconnect, and is newer than the address it was opened
+    # with.
     if last_event_id:
         if not (last_event_id.isascii() and last_event_id.isdecimal()):
             raise Refused(

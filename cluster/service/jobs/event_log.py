@@ -36,8 +36,10 @@ class PublishedEvents:
 
     def add(self, kind: EventKind, trial: str | None, message: str, data: dict[str, Any]) -> bool:
         """Note an event, and return whether it is a new one."""
+        # Counted before the key is made: the resuming itself belongs to the new part.
         self._resumes += kind == "job.resumed"
         key = self._key(kind, trial, message, data)
+        # Every event of such a kind is new, so nothing has to be remembered of it.
         if key is None:
             return True
         new = key not in self._keys
@@ -146,6 +148,7 @@ class EventLog:
         Returns:
             Whether the event is a new one.
         """
+        # An event behind one that cannot be written would leave a gap in the ids.
         if self.broken or not self._published.add(kind, trial, message, data or {}):
             return False
         self._pending.append(
@@ -158,6 +161,7 @@ class EventLog:
                 data=data or {},
             )
         )
+        # The id is given now and not when it is written: the order is that of `add`.
         self._next += 1
         if self._committing is None or self._committing.done():
             self._committing = self._tasks.until_done(self._name, self._commit)
@@ -174,6 +178,7 @@ class EventLog:
         Raises:
             LogBroken: They cannot be written, now or later.
         """
+        # The task may have been replaced by another while this one was waited for.
         while self._committing and not self._committing.done():
             await asyncio.wait([self._committing])
         if self.broken:
@@ -186,11 +191,13 @@ class EventLog:
         attempt: nobody has seen these events yet, so they can wait.
         """
         while self._pending:
+            # A copy: events that are added during the write are of the next group.
             group = list(self._pending)
             try:
                 await asyncio.to_thread(
                     self._write, [event.model_dump(mode="json") for event in group]
                 )
+            # The supervisor repeats it without end: an unreachable storage comes back.
             except StorageError:
                 raise
             except Exception as problem:
@@ -199,10 +206,13 @@ class EventLog:
                     raise
                 self._tasks.report(self._name, problem)
                 self.broken = describe(problem)
+                # They were seen by nobody, so they can be dropped without a gap for any reader.
                 self._pending.clear()
                 self._on_change()
                 return
             self._failures = 0
+            # After the write: a crash before this line writes the same entries again, under the
+            # same ids.
             del self._pending[: len(group)]
             self.events.extend(group)
             self._on_change()

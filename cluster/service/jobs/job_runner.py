@@ -67,6 +67,7 @@ class JobRunner:
         self._most_running = most_running
         self._stops_within_s, self._ends_within_s = stops_within_s, ends_within_s
         self._run_by_job: dict[str, asyncio.Future[Outcome]] = {}
+        # Counted on from what is on storage: owners keep their order in the queue over a restart.
         self._turns = job_table.last_turn
         self._closing = False
 
@@ -77,6 +78,7 @@ class JobRunner:
     def start_waiting(self) -> None:
         """Start as many jobs as there is room for."""
         for job in () if self._closing else self._job_table.to_start(self._most_running):
+            # Before the task begins: a second call in between must not start the job twice.
             self._job_table.attended.add(job)
             self._tasks.once(
                 f"attending {job}", partial(self._attend, self._job_table.machines[job])
@@ -93,13 +95,19 @@ class JobRunner:
         """End the run of a cancelled job in the background."""
         id = machine.filed.id
         self._tasks.once(
-            f"cancelling {id}", partial(self._stop, machine), lambda problem: self._end_run(id)
+            # If even the cancelling breaks, the run is given up: the job must come to its end.
+            f"cancelling {id}",
+            partial(self._stop, machine),
+            lambda problem: self._end_run(id),
         )
 
     async def _stop(self, machine: JobStateMachine) -> None:
         """Ask the run to end, then kill its process, then give it up."""
         id, run, began_at = machine.filed.id, machine.state.runs, time.monotonic()
+        # Another run of the same job, after a loss or a resume, is not what was cancelled.
         while id in self._job_table.attended and machine.state.runs == run:
+            # First it may save what it has found; then its process is killed; then it is not waited
+            # for any more.
             waited_s = time.monotonic() - began_at
             if waited_s > self._stops_within_s + self._ends_within_s:
                 self._end_run(id)
@@ -118,6 +126,7 @@ class JobRunner:
 
     def _end_run(self, id: str) -> None:
         """Wait no longer for a run that does not answer, though its process was killed."""
+        # Cancelling the future only ends our waiting; _run turns that into a lost process.
         if run := self._run_by_job.get(id):
             run.cancel()
 
@@ -131,6 +140,7 @@ class JobRunner:
             self._tasks.report(f"attending {id}", problem)
             await self._break_off(machine, problem)
         finally:
+            # In every case: an id that stays here would take a slot for ever.
             self._job_table.attended.discard(id)
             self.try_start_waiting()
 
@@ -140,10 +150,14 @@ class JobRunner:
             self._turns += 1
             machine.start(self._turns)
             await self._saver.flush(machine)
+            # Compared after the run: a process that dies each time at the same point must not run
+            # for ever.
             steps = machine.steps
             try:
                 machine.settle(await self._run(machine))
             except Lost as problem:
+                # Pause first: the ledger of the lost process is released by Ray a moment after its
+                # death.
                 await asyncio.sleep(AGAIN_S)
                 lost = lost + 1 if machine.steps == steps else 1
                 self._after_loss(machine, lost, str(problem))
@@ -187,6 +201,7 @@ class JobRunner:
             self._worker_pool.run(Work(machine.filed, machine.state.runs))
         )
         try:
+            # Not `await run`: a cancelled run and a cancelled attendant must be told apart.
             await asyncio.wait([run])
         finally:
             del self._run_by_job[id]
@@ -198,6 +213,7 @@ class JobRunner:
     def _after_loss(self, machine: JobStateMachine, lost: int, reason: str) -> None:
         if machine.state.status == "cancelling":
             machine.settle(Outcome("stopped"))
+        # Below that the loop in _run_to_its_end starts it again.
         elif lost >= LOST_WITHOUT_PROGRESS:
             machine.fail(
                 "ProcessLost",

@@ -35,6 +35,7 @@ class StateSaver:
         try:
             await machine.log.durable()
         except LogBroken:
+            # A job that is over may lack its last events: its state says how it ended.
             if not machine.state.over:
                 raise
         machine.public_status = machine.state.status
@@ -45,7 +46,9 @@ class StateSaver:
 
     async def save(self, machine: JobStateMachine) -> None:
         """Save the state of a job; on an error it is left for save_dirty."""
+        # Before the write: an update that comes meanwhile sets it again.
         machine.dirty = False
+        # With it `repair` can tell an event that is newer than the state from one that led to it.
         machine.state.last_event = machine.log.last_id
         try:
             await self._write(
@@ -65,6 +68,7 @@ class StateSaver:
         for machine in [
             machine
             for machine in self._job_table.machines.values()
+            # The state must never be ahead of the events that explain it.
             if machine.dirty and not machine.log.pending
         ]:
             try:
@@ -79,6 +83,7 @@ class StateSaver:
         """Save the quota of an owner, so that the next controller applies it too."""
         known = self._job_table.limits
         if known.get(owner) != limits:
+            # In memory only when it is on storage: a quota must not hold for this process alone.
             copy = {**known, owner: limits}
             await self._write(
                 partial(
@@ -94,9 +99,12 @@ class StateSaver:
         if quotas.dirty:
             copy = {owner: dict(used) for owner, used in quotas.used.items()}
             await self._write(partial(self._job_table.store.save_usage, quotas.day, copy))
+            # Something may have been used while the copy was written.
             quotas.dirty = quotas.used != copy
 
     async def _write(self, write: partial[None]) -> None:
         async with self._writing:
+            # Each time: a process that has lost the storage must not overwrite what its successor
+            # writes.
             await asyncio.to_thread(self._job_table.held.check)
             await asyncio.to_thread(write)

@@ -69,9 +69,11 @@ class JobStateMachine:
             turn: The number of this start, in the service's counted starts.
         """
         state = self.state
+        # A job that was cancelled while it was being started stays "cancelling".
         state.status = "running" if state.status == "queued" else state.status
         state.started_at = state.started_at or int(time.time())
         state.runs, state.turn, self.began_at = state.runs + 1, turn, time.monotonic()
+        # A run reports what it has spent from 0 on; the events of earlier runs have theirs.
         state.spent_by_trial, state.paused_by_trial = {}, {}
         self.out_of_quota = ""
         state.status_by_trial = {}
@@ -86,6 +88,7 @@ class JobStateMachine:
 
     def cancel(self) -> None:
         """Cancel the job: at once while it waits, else when its run has stopped."""
+        # No process runs it: there is nothing to wait for.
         if self.state.status == "queued":
             self.end("cancelled", "job.cancelled", "The job was cancelled before it started.")
         elif self.state.status == "running":
@@ -96,6 +99,8 @@ class JobStateMachine:
 
     def settle(self, outcome: Outcome) -> None:
         """End the job as its run has ended."""
+        # The last reports of a run may have been lost with its connection; its outcome has the
+        # final statuses.
         self.state.status_by_trial |= outcome.statuses
         if outcome.kind == "stopped":
             self.end(
@@ -105,6 +110,7 @@ class JobStateMachine:
             )
         elif outcome.kind == "failed":
             self.fail(outcome.code, outcome.message)
+        # The run itself has ended well, but for some of its trials.
         elif outcome.failed:
             why = shortened(outcome.message, LONGEST_FAULT) or f"{outcome.failed[0]}."
             self.fail(
@@ -150,6 +156,7 @@ class JobStateMachine:
             {},
         )
         self.pause_clock()
+        # It may not become durable: then the state alone says how the job ended.
         self.log.add("job.failed", reason)
 
     def end(self, status: Any, kind: EventKind, message: str) -> None:
@@ -162,6 +169,7 @@ class JobStateMachine:
         """Put the job into the queue again, at this place."""
         self.state.place = place
         self.state.status, self.state.finished_at, self.state.fault = "queued", None, None
+        # The count is part of what identifies events, so that the job may start and fail again.
         self.state.resumes += 1
 
     def log_resumed(self) -> None:
@@ -187,12 +195,16 @@ class JobStateMachine:
             Whether there is something to save.
         """
         last = self.log.events[-1] if self.log.events else None
+        # Both agree already, since a state is saved as over only when its last event is durable.
         if self.state.over:
             self.log.forget(self.state.last_event)
             return False
+        # The record was filed, and the process ended before the first event was written.
         elif last is None:
             self.log_queued()
         elif last.kind in ENDS:
+            # The event is newer than the state: the job ended, and the state was not saved any
+            # more.
             if last.id > self.state.last_event:
                 self.state.status = ENDS[last.kind]
                 self.state.finished_at = last.created_at
@@ -203,12 +215,14 @@ class JobStateMachine:
                     }
             else:
                 self.log_resumed()
+        # The process that ran it is gone with the controller: nobody else will end it.
         elif self.state.status == "cancelling":
             self.end(
                 "cancelled",
                 "job.cancelled",
                 "The job was cancelled; every finished call is recorded, so it can be resumed.",
             )
+        # The run is lost, and what it has paid for is in the ledger: it starts again.
         elif self.state.status == "running":
             self.state.status = "queued"
         return True
@@ -240,6 +254,7 @@ class JobStateMachine:
     def _trial_ended(self, update: Ended) -> None:
         self._spend(update.trial, update.spent)
         self.state.status_by_trial[update.trial] = update.status
+        # An ended trial waits for nothing, whatever its last report said.
         self.state.paused_by_trial.pop(update.trial, None)
         self._reached(update.dev_accuracy, update.task)
         if update.status == "failed":
@@ -249,6 +264,8 @@ class JobStateMachine:
                 update.trial,
                 {"error": update.error},
             )
+        # A trial that was cut goes on in another run: that it has "finished" would be published
+        # only once.
         elif update.status not in ("stopped", "cancelled"):
             accuracy = update.data.get("test_accuracy")
             tested = "" if accuracy is None else f", test accuracy {accuracy:.1%}"
@@ -267,6 +284,7 @@ class JobStateMachine:
         if self.log.add(
             "trial.round", f"{trial}: round {data['round']}, {result}.", trial, dict(data)
         ):
+            # Only a new round is progress: a repeated run replays the old ones from the ledger.
             self.steps += 1
         if better:
             self.log.add(
@@ -279,6 +297,7 @@ class JobStateMachine:
     def _reached(self, accuracy: float | None, task: str) -> None:
         if accuracy is None:
             return
+        # Never down: a repeated run begins with its first rounds again.
         self.state.best_dev_accuracy = max(accuracy, self.state.best_dev_accuracy or 0.0)
         by_task = self.state.best_dev_accuracy_by_task
         if task:
@@ -300,6 +319,7 @@ class JobStateMachine:
     def _spend(self, trial: str, spent: Spent) -> None:
         before = self.state.spent_by_trial.get(trial, Spent())
         calls, money = (
+            # Reports may arrive late and out of order across two runs: spending never goes back.
             max(0, spent.paid - before.paid),
             max(0.0, (spent.money or 0.0) - (before.money or 0.0)),
         )
