@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config.experiment import ExperimentSettings, SamplingSettings
-from cluster.config.grader import read_grader
 from cluster.evaluation.prompts import read_prompt_file
 from cluster.experiment.prepare import SETTINGS_FILE
 from optimizer.errors import EndpointError, SettingsError, UserError
+from optimizer.graders.graders import as_spec
 from optimizer.prompt import Prompt
 from optimizer.types import Completion, Example, Failed, Outcome, Request, Sampling
 from serving.models import open_in_process
@@ -103,7 +103,7 @@ class ApplicablePrompt:
             if isinstance(outcome, Completion)
         ]
         try:
-            spec = None if self.grader is None else read_grader(self.grader)
+            spec = None if self.grader is None else as_spec(self.grader)
             scores = [] if spec is None else await spec.build().grade(pairs)
         except UserError:  # a grader of somebody else's, or one that needs more than a response
             scores = []
