@@ -78,6 +78,8 @@ class SoFar:
     def rounded(self, result: TrialResult) -> None:
         """Take the end of a round; one that cannot be written is held in memory only."""
         known = self._known.get(result.trial)
+        # A repeated run begins at round 0: until it has caught up, the earlier result is the better
+        # one.
         if known is None or (known.status not in ENDED and len(result.rounds) >= len(known.rounds)):
             self._known[result.trial] = left = replace(result, status="stopped")
             # A folder that is away ends the run where a trial's result is written.
@@ -111,6 +113,7 @@ class SoFar:
             result: What is known of the trial's end.
         """
         known = self._known.get(result.trial)
+        # Its test was paid for: a run that was cut before it came so far again does not undo it.
         if known and known.status in ENDED and result.status != "failed":
             return known
         if known and len(known.rounds) > len(result.rounds):
@@ -140,6 +143,7 @@ def leave_results(
         DataError: A result cannot be read.
         SettingsError: The settings cannot be read.
     """
+    # The run had not begun: it writes its settings when it has the folder.
     if not out.exists(SETTINGS_FILE):
         return
     settings = ExperimentSettings.view(out.place_of(SETTINGS_FILE))

@@ -125,6 +125,7 @@ def run_experiment(
     except KeyboardInterrupt as stop:
         raise Interrupted(collected.close("stopped")) from stop
     except Exception as problem:
+        # Nothing of this run is in the folder: what an earlier one has left stays.
         if not collected.begun:
             raise
         reason = (
@@ -151,6 +152,7 @@ def _run_trials(
     hosted = host_models(models_of(settings), watch.phase)
     watch.phase(f"Running {len(experiment.trial_specs)} trials, {settings.concurrency} at once")
     logs = experiment.out / "tune"
+    # The most that they may ever hold: trials must fit beside models that scale up later.
     held_cpus = sum(model.cpus * model.scaling.max for model in hosted)
     try:
         with _shared(experiment, collected, context) as shared:
@@ -163,6 +165,7 @@ def _run_trials(
     except TuneError as failure:
         raise cause_of(failure) from None
     finally:
+        # After a crash Tune's folder holds the traceback, which the message names.
         if not collected.crashed:
             logs.remove()
         if collected.staging:
@@ -188,6 +191,7 @@ def cause_of(failure: TuneError) -> Exception:
     while cause is not None:
         if isinstance(cause, PromptrayError):
             return cause
+        # Tune raises its own errors from ours, with and without "from".
         cause = cause.__cause__ or cause.__context__
     return failure
 
@@ -211,9 +215,11 @@ def _tuner(
             num_samples=len(experiment.trial_specs),
             scheduler=_scheduler(settings, experiment.decisions),
             max_concurrent_trials=settings.concurrency,
+            # A new process for each trial would import again what the last one has.
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
+            # A new name each time: Tune would take an old folder for a run to restore.
             name=f"trials-{uuid.uuid4().hex[:8]}",
             storage_path=logs,
             callbacks=[collected],
@@ -250,6 +256,7 @@ def _shared(experiment: Experiment, collected: Collector, context: RunContext) -
                 collected.shared_budget.stop()
     finally:
         if context.lasting:
+            # A worker of a service lives on, and so would the actors that it opened.
             remote.end()
             if collected.shared_budget:
                 collected.shared_budget.end()

@@ -137,6 +137,7 @@ async def _run(plan: TrialPlan, experiment: str, task: Task, shared: Shared) -> 
     finally:
         # Also where it failed while it was built: others wait for the budget that it holds.
         if shared_budget:
+            # A failed trial may be repeated: what its test lacks stays held for that.
             await shared_budget.close(done=result is not None and result.status != "failed")
     await reporter.report(asdict(trial.progress) | {RESULT: _as_text(result)} | _items(trial))
 
@@ -175,6 +176,7 @@ async def _built(
     owner = shared.owner.of(plan.id) if shared.owner else None
     if owner:
         await owner.begin()
+        # Both must permit a call: the experiment's limits, and the day of its owner.
         paying = CombinedBudget(paying, owner) if paying else owner
     reserves = tuple(reserve for reserve in (shared_budget, owner) if reserve)
     target, optimizer = connect(plan.target, shared.group), connect(plan.optimizer, shared.group)
@@ -202,11 +204,13 @@ async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -
     try:
         return await running
     except asyncio.CancelledError:
+        # Cancelled from outside, as by the end of the event loop, and not by Tune.
         if not reporter.stopped:
             raise
         raise StoppedByTune from None
     finally:
         over.set()
+        # Waited for: a report after the last one would find Tune's session closed.
         await ticking
         metrics.update(trial.usage)
 
@@ -218,6 +222,7 @@ async def _timed(shared_budget: TrialBudgetClient, plan: TrialPlan, shared: Shar
         "optimizer": price_list_of(plan.optimizer, "optimizer"),
     }
     elapsed = await shared_budget.begin(shared.ledger, price_list_by_role)
+    # After `begin`, which may wait: its seconds must not shorten the trial's own.
     now = time.monotonic()
     limits = {
         "budget": (plan.allowed.wall_s, elapsed.trial_s),

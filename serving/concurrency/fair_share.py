@@ -77,7 +77,10 @@ def fair_shares(
     )
     left = slots
     while left > 0 and wanting:
+        # At least one each, to the first in order: where slots are fewer than callers those are the
+        # odd ones.
         each = max(1, left // len(wanting))
+        # A slice of the first `left`: with one slot each no more can be served.
         for caller in wanting[:left]:
             given = min(each, demand_by_caller[caller] - share[caller])
             share[caller] += given
@@ -109,12 +112,14 @@ def _shares_below(
         members.setdefault(path[:depth], {})[path] = demand
     rank = {node: place for place, node in enumerate(order)}
     ranked = sorted(members, key=lambda node: rank.get(node, len(rank)))
+    # Joined by a character that no name has: the same arithmetic serves callers and groups.
     given = fair_shares(slots, {"\0".join(node): sum(members[node].values()) for node in ranked})
     share: dict[Group, int] = {}
     for node in ranked:
         own = given["\0".join(node)]
         share |= (
             {node: own}
+            # The path ends here: this is a caller, and not a group.
             if list(members[node]) == [node]
             else _shares_below(node, own, members[node], order)
         )
@@ -228,6 +233,8 @@ class FairShare:
         if now < self._closed_until:
             caller.granted = caller.report.in_flight
         else:
+            # The share is what it should have; the free slots are what others have really given
+            # back so far.
             caller.granted = max(0, min(self._shares(now)[caller.path(name)], self._free(name)))
         return caller.granted
 
@@ -261,6 +268,7 @@ class FairShare:
         if report.measured:
             self._aimd.took(report.effort, report.measured, now)
         if report.pushed_back:
+            # Last, so that the good calls of the same report do not widen what was just halved.
             self._aimd.pushed_back(now)
 
     def _forget_over(self, now: float) -> None:
@@ -270,6 +278,8 @@ class FairShare:
 
     def _shares(self, now: float) -> dict[Group, int]:
         """Return fair shares within each model's own maximum first, then within the limit."""
+        # Two steps, as a model may allow fewer calls than its endpoint: what it leaves goes to
+        # other models.
         capped: dict[Group, int] = {}
         for model in {caller.report.model for caller in self._caller_by_name.values()}:
             capped |= grouped_shares(*self._demands_of(model, now), self._order)
@@ -302,6 +312,7 @@ class FairShare:
         self._order = [node for node in self._order if node in nodes] + [
             node for node in nodes if node not in known
         ]
+        # Rotating with each report would take a slot away before a call on it has ended.
         if now - self._turned_at < TURN_S:
             return
         self._turned_at = now

@@ -69,10 +69,13 @@ class SharedGate(Gate):
         self._most = most
         self._group = group
         self._report_every_s = report_every_s
+        # A new name for each gate: a slot server that knew an earlier one must not mix up their
+        # slots.
         self._caller = uuid.uuid4().hex
         self._lasts_s = lasts_s
         self._clock = clock
         self._allowed = 0
+        # Without slots: nothing is sent before the first grant.
         self._lapses_at = clock()
         self._reported_demand = 0
         """The demand in the last report."""
@@ -94,8 +97,12 @@ class SharedGate(Gate):
         """Wait for a slot under a valid grant."""
         while True:
             if self._reporting is None:
+                # Started by the first call and ended when idle: a gate that nobody uses costs the
+                # slot server nothing.
                 self._reporting = asyncio.create_task(self._report_while_busy())
                 self._reporting.add_done_callback(self._ended)
+            # The last report asked for no more than was granted, and that is used up: the server
+            # cannot know of this call yet.
             elif self._lapsed or self._reported_demand <= self._allowed <= self.in_flight:
                 self._wants_more.set()
             await super().enter()
@@ -128,6 +135,8 @@ class SharedGate(Gate):
             reporting, self._reporting = self._reporting, None
             reporting.cancel()
             await asyncio.gather(reporting, return_exceptions=True)
+            # Without demand a caller is gone: its slots are free at once, and not when its lease
+            # ends.
             await self._slot_server.report(self._caller, self._report(demand=0))
 
     async def _report_while_busy(self) -> None:
@@ -153,6 +162,7 @@ class SharedGate(Gate):
                     0,
                 )
                 return
+            # Calls that arrive together are reported together.
             await asyncio.sleep(min(SOONEST_S, self._report_every_s))
             if granted is not None and granted < self._reported_demand:
                 # The slot server answers when there is more, or after a while.
@@ -164,6 +174,7 @@ class SharedGate(Gate):
                 pass
 
     def _apply(self, granted: int | None, sent_at: float) -> None:
+        # What was wanted before this grant is in the report that it answers.
         self._wants_more.clear()
         if granted is not None:
             self._lapses_at = sent_at + LEASE_S
@@ -173,6 +184,8 @@ class SharedGate(Gate):
         self._was_answered = self._was_answered or granted is not None
         if granted is not None:
             self._allowed = granted
+        # The server was never reached: a few slots of our own, so that an experiment does not stand
+        # still without it.
         elif not self._was_answered:
             self._allowed = max(1, self._most // SHARE_WITHOUT_WORD)
         self._admit_waiting()

@@ -132,6 +132,8 @@ def _is_small_and_whole(found: Found) -> bool:
 
 def _runs(found: Iterable[Found], mergeable: Callable[[Found], bool]) -> Iterator[list[Found]]:
     """Yield neighbours in the order of segments; all copies of a segment are neighbours."""
+    # Neighbours only: merging over a segment between them would change which answer of a key is
+    # first.
     for yes, run in groupby(found, mergeable):
         if yes:
             yield list(run)
@@ -161,6 +163,7 @@ def _replace(folder: Folder, names: Sequence[str]) -> None:
 
 def _pruned(folder: Folder, name: str, keep: Filter) -> int:
     read = contents(folder.read(name))
+    # It could not be repaired: nothing is deleted that was not read.
     if read.state != "whole":
         return 0
     table = pa.Table.from_batches(read.batches, SCHEMA)
@@ -172,12 +175,14 @@ def _pruned(folder: Folder, name: str, keep: Filter) -> int:
 
 def _write_instead(folder: Folder, names: Sequence[str], batches: Iterable[Any]) -> None:
     data = whole(_joined(batches))
+    # A segment without entries is not written: it would be found again at every opening.
     if data != whole([]):
         # The 0 puts it before the copies of a segment that somebody still writes to by mistake:
         # what stands already stands first.
         new = f"{place_in_order(names[0])}.0{uuid.uuid4().hex[:8]}{ENDING}"
         folder.write(new, data)
     for name in names:
+        # After the write: a crash in between leaves two copies of an entry, and never none.
         folder.delete(name)
 
 

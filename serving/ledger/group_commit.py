@@ -32,7 +32,9 @@ class Groups(Generic[K, V, R]):
         Of two values of one key in a group the first stands. Errors of `commit` pass through.
         """
         for key, value in value_by_key.items():
+            # setdefault: of two answers to one key the first stands.
             self._pending.setdefault(key, value)
+        # One future for the group: whoever comes while it gathers waits for the same commit.
         written = self._written = self._written or asyncio.get_running_loop().create_future()
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit_all())
@@ -43,6 +45,7 @@ class Groups(Generic[K, V, R]):
     async def _commit_all(self) -> None:
         while self._written:
             written, group = self._written, self._pending
+            # Taken out before the commit: what arrives meanwhile is of the next group.
             self._written, self._pending = None, {}
             try:
                 standing = await self._commit(group)

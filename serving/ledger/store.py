@@ -91,6 +91,7 @@ class Ledger:
 
         It acquires no lock and disturbs nobody.
         """
+        # Not through __init__, which acquires the folder for writing.
         ledger = cls.__new__(cls)
         ledger._open(open_folder(folder), None)
         return ledger
@@ -109,6 +110,8 @@ class Ledger:
         for name, data in zip(names, files, strict=True):
             self._read(name, data)
         _give_memory_back()
+        # Always a new segment: those that were found may belong to a writer that is only believed
+        # dead.
         self._segment = OpenSegment.numbered(max(map(number_of, names), default=0) + 1)
 
     def __len__(self) -> int:
@@ -155,11 +158,15 @@ class Ledger:
     def _write(self, new: Mapping[bytes, Paid]) -> None:
         if self._held is None:
             raise StorageError(f"The ledger {self.folder} is open for reading only.")
+        # Before each write: a lease may have been lost while this process stood still.
         self._held.check()
         longer = self._segment.with_batch(batch_of(new, datetime.now(UTC)))
+        # The whole segment again, with one batch more: a rename or an upload replaces it in one
+        # step, so that no reader sees a part.
         data = longer.to_bytes()
         # A failed write changes nothing here, and the next one replaces what it left.
         self.folder.write(longer.name, data)
+        # Above that size a commit would write mostly old answers.
         if len(data) < self._segment_bytes:
             self._segment = longer
         else:
@@ -196,6 +203,8 @@ def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
             try:
                 return names, list(pool.map(folder.read, names))
             except StorageError:
+                # All of them are still there: the error is none of a merge that replaced them
+                # meanwhile.
                 if set(names) <= set(folder.names(ENDING)):
                     raise
     raise StorageError(f"The ledger {folder} changes faster than it can be read; try again.")

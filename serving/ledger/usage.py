@@ -84,6 +84,7 @@ class UsageCounter:
         # Before the write, which runs in a thread: later changes count for the next one.
         self._changed, self._saved_at = False, self.clock()
         content = json.dumps(
+            # A list: the event loop may add a model while this thread formats the others.
             {"models": {model: asdict(use) for model, use in list(self.use_by_model.items())}},
             indent=1,
         )

@@ -67,10 +67,13 @@ def inspect_keys(storage: Folder) -> StoredKeys:
     Raises:
         StorageError: The storage does not answer.
     """
+    # The marks are files of their own: keys.json can be lost or restored from an old copy, and
+    # neither opens the service nor brings a revoked key back.
     marks = (storage / MARKS).names()
     revoked = {name.removesuffix(REVOKED) for name in marks if name.endswith(REVOKED)}
     place = storage.place_of(KEYS_FILE)
     remedy = f"make new keys with `promptray keys add OWNER --storage {storage}`."
+    # No keys and no marks is a new service; marks without keys are a loss, and close it.
     if not storage.exists(KEYS_FILE):
         gone = (
             f"{place} is gone, though keys were made here: bring it back from a copy, or {remedy}"
@@ -129,6 +132,8 @@ def add_key(
         # Where the file is gone, a new one is made; a damaged one may hold keys worth restoring.
         known = read_keys(storage) if storage.exists(KEYS_FILE) else ()
         mark_made(storage)
+        # After the mark: a crash in between closes the service, and the other order could leave it
+        # open.
         _write(storage, (*known, stored))
         # Read back: on a store whose writes are not conditional, the lock is not safe.
         if stored not in read_keys(storage):
@@ -153,6 +158,7 @@ def remove_key(storage: Folder, id: str) -> StoredKey:
                 f"There is no key {id!r}; promptray keys list shows those that there are."
             )
         mark_made(storage)
+        # First: from here on the key is refused, whatever becomes of the rest.
         (storage / MARKS).write(f"{gone.id}{REVOKED}", _dated())
         _write(storage, tuple(key for key in keys if key.id != id))
     return gone

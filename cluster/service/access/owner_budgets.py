@@ -153,6 +153,7 @@ class OwnerBudgets:
         See BudgetStore.begin.
         """
         shared_budget = await self._shared_budget(owner)
+        # The service does not read the jobs' ledgers: what came of these calls is not known here.
         shared_budget.settle(holder, (await shared_budget.begin(holder)).sent, answered=False)
 
     async def close(self, owner: str, job: str) -> None:
@@ -162,6 +163,7 @@ class OwnerBudgets:
         """
         shared_budget = await self._shared_budget(owner)
         for holder in {*shared_budget.holders, *self._test_costs.get(owner, {})}:
+            # Holders are called JOB/TRIAL; see JobShare.holder.
             if holder.startswith(f"{job}/"):
                 self._test_costs.get(owner, {}).pop(holder, None)
                 with suppress(StorageError):  # it comes on record with what is given out next
@@ -169,6 +171,7 @@ class OwnerBudgets:
 
     async def _shared_budget(self, owner: str) -> BudgetStore:
         async with self._opening:
+            # A new day has a new record: the old one stays as it is, with what was still in flight.
             if self._day != self._quotas.turn_day():
                 self._day, self._shared_budgets = self._quotas.day, {}
             limits = _limits_of(self._limits(owner))
@@ -177,9 +180,11 @@ class OwnerBudgets:
                 shared_budget = self._shared_budgets[owner] = await asyncio.to_thread(
                     self._opened, owner, limits
                 )
+                # Running jobs go on past midnight: their tests come out of the new day.
                 for holder, cost in self._test_costs.get(owner, {}).items():
                     await shared_budget.hold(holder, cost)
                 self._note(owner, shared_budget)
+            # Every time: the quota of an owner may have been changed since.
             shared_budget.limit(limits)
             return shared_budget
 
@@ -191,6 +196,7 @@ class OwnerBudgets:
             folder.write("spent.json.damaged", folder.read("spent.json"))
             folder.delete("spent.json")
             shared_budget = BudgetStore(folder, limits, {}, of="quota")
+        # Two records of one day, written at different moments: the larger use of each counts.
         calls, money = self._quotas.of(owner)
         shared_budget.add(
             Cost(

@@ -154,10 +154,12 @@ class JobController:
         job_table, owner = self.job_table, filed.owner
         await self.limit(owner, limits)
         async with self._filing:
+            # Under the lock: a client that repeats its request must not get two jobs.
             if known := job_table.same_as(filed):
                 return job_table.answer(known)
             job_table.quotas.expect_room(owner, limits, job_table.open_jobs_of(owner))
             filed = replace(filed, number=job_table.next_number)
+            # The record first: a job that others can see can also be restored.
             await asyncio.to_thread(job_table.file, filed)
             machine = job_table.add(filed, State(place=job_table.last_place + 1), [])
             machine.log_queued()
@@ -189,6 +191,7 @@ class JobController:
         """
         machine = self.job_table.machine(id)
         expect_cancellable(id, machine.state.status)
+        # A second request changes nothing: the first one is being carried out.
         if machine.state.status != "cancelling":
             machine.cancel()
             try:
@@ -221,12 +224,18 @@ class JobController:
         async with self._filing:
             expect_resumable(id, machine.state.status)
             job_table.quotas.expect_room(owner, limits, job_table.open_jobs_of(owner))
+            # Events of a job that is over are not in memory; new ones need the ids to go on from.
             if machine.log.forgotten or machine.log.broken:
                 machine.log.remember(await self._feed.stored_events(id))
+            # A copy of the whole, since `resume` changes its fields in place.
             before = deepcopy(machine.state)
+            # The scheduler leaves it alone until its state is saved: it could start and end
+            # meanwhile.
             job_table.resuming.add(id)
             try:
                 machine.resume(job_table.last_place + 1)
+                # The state before the event, unlike at the end of a job: see
+                # JobStateMachine.repair.
                 await self._saver.save(machine)
                 machine.log_resumed()
             except BaseException:
@@ -269,6 +278,7 @@ class JobController:
 
     def _running(self, job: str, run: int) -> JobStateMachine | None:
         machine = self.job_table.machines.get(job)
+        # A process that was given up may still report: what it says is of the past.
         is_last = machine and machine.state.runs == run and job in self.job_table.attended
         return machine if is_last else None
 
@@ -287,6 +297,7 @@ class JobController:
         try:
             await asyncio.to_thread(self.job_table.held.check)
         except StorageError:
+            # Another process writes now: whatever this one still did would damage its work.
             self._lost()
 
     async def _count_in_flight(self) -> None:

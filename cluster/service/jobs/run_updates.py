@@ -130,6 +130,7 @@ class RunReporter:
             progress.target_calls,
             progress.optimizer_calls,
             progress.ledger_hits,
+            # A tick knows neither purposes nor money: the last round's stay until the next one.
             before.calls_by_purpose,
             before.money,
             progress.repeats,
@@ -148,6 +149,7 @@ class RunReporter:
         rounds = [Round.from_json(one) for one in known["rounds"]]
         last = rounds[-1]
         name = f"{last.number:04d}.json"
+        # A resumed run replays its rounds: the file that is there was shown already.
         if not (self._rounds / trial).exists(name):
             text = json.dumps(last.to_json(), ensure_ascii=False) + "\n"
             (self._rounds / trial).write(name, storable_bytes(text))
@@ -183,6 +185,7 @@ class RunReporter:
         most = self._limits.get(limit)
         for share in WARN_AT:
             if most and used >= share * most and (trial, limit, share) not in self._warned:
+                # Progress comes every second, and the warning once.
                 self._warned.add((trial, limit, share))
                 self._report(Warned(trial, limit, share, used))
 

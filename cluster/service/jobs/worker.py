@@ -55,6 +55,7 @@ class Worker:
 
     def stop(self, job: str, run: int) -> None:
         """End this run of the job soon, even if it has not begun yet."""
+        # By run: a stop that arrives late must not end the next run of a job that was resumed.
         self._stopped.add((job, run))
 
     def run(self, work: Work, controller: Any) -> Outcome:
@@ -71,6 +72,8 @@ class Worker:
         try:
             return self._run(work, link)
         except PromptrayError as problem:
+            # A value and not an exception: Ray would wrap it, with a traceback that no user should
+            # read.
             return Outcome("failed", code=type(problem).__name__, message=str(problem))
         finally:
             link.close()
@@ -88,6 +91,7 @@ class Worker:
             logging.getLogger(name).setLevel(logging.ERROR)
         filed, store = work.filed, Store(self._service.storage)
         out = store.results(filed.id)
+        # Before the ledger is opened, which reads its folder once.
         begin_with(store.estimate(probe_digest(filed.request, self._service)), out)
         experiment = prepare(experiment_settings(filed.request, self._service, out))
         link.report(Sized(len(experiment.trial_specs)))
@@ -105,6 +109,7 @@ class Worker:
             True,
             lambda: (filed.id, work.run) in self._stopped,
         )
+        # Before they are hosted: the controller takes models off the cluster that no job claims.
         link.claim(hosted_beside(experiment.settings, self._service))
         stopped = False
         try:
@@ -142,6 +147,7 @@ class _ControllerLink:
         self._unconfirmed.append(
             self._controller.report.remote(self._work.filed.id, self._work.run, update)
         )
+        # A controller that is away must not let reports pile up in memory for ever.
         if len(self._unconfirmed) > MOST_UNCONFIRMED:
             self.close()
 
@@ -220,6 +226,7 @@ def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> lis
 
 def begin_with(probed: Folder, out: Folder) -> None:
     """Copy the answers of a probe into the job's ledger, so that they are not paid for again."""
+    # A job that has answers of its own has begun before, and has these among them.
     if (out / "ledger").names() or not probed.exists("check.json"):
         return
     for name in (probed / "ledger").names(".arrows"):

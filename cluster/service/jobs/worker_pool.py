@@ -108,6 +108,7 @@ class RayWorkerPool:
         Raises:
             Lost: The process is gone, or does not answer.
         """
+        # A process that has run a job before has its imports already, which take seconds.
         worker = self._idle.pop() if self._idle else self._new()
         self._jobs_by_worker[worker] = self._jobs_by_worker.get(worker, 0) + 1
         self._running[work.filed.id] = worker, work.run
@@ -115,6 +116,7 @@ class RayWorkerPool:
         try:
             outcome = await self._outcome(worker, work)
             usable = True
+        # The run has raised, and its process lives on.
         except RayTaskError as problem:
             usable = True
             if isinstance(problem.cause, PromptrayError):
@@ -133,6 +135,7 @@ class RayWorkerPool:
         finally:
             self._running.pop(work.filed.id, None)
             self._free(worker, usable)
+            # Only then: a run that ends by itself writes its results in its own process.
             if not usable:
                 await self._leave(work.filed.id)
         return outcome
@@ -143,6 +146,7 @@ class RayWorkerPool:
         A fault in this is only logged: it is no fault of the job.
         """
         cut: Status = "cancelled" if job in self._killed else "stopped"
+        # The next run of this job starts with a clean slate.
         self._killed.discard(job)
         try:
             await asyncio.to_thread(
@@ -182,6 +186,7 @@ class RayWorkerPool:
             except TimeoutError:
                 return f"{reason} within {allowed_s:g} s"
             except RayError:  # the run itself raises this
+                # The run gets the time to raise its own error, which says more.
                 await asyncio.sleep(self._silent_s)
                 return "it was gone"
             allowed_s, reason = self._silent_s, "it did not answer"
@@ -242,6 +247,7 @@ class RayWorkerPool:
             for group, count in use.in_flight_by_group.items():
                 if group:
                     count_by_job[group[-1]] = count_by_job.get(group[-1], 0) + count
+                # It has announced calls and reported none: how many are under way is not known yet.
                 if group and not count and use.demand_by_group.get(group):
                     unreported.add(group[-1])  # it has announced calls, and sends them now
         return {job: count for job, count in count_by_job.items() if job not in unreported}

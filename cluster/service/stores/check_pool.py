@@ -66,6 +66,7 @@ class CheckPool:
         """
         self._settings = settings or WorkSettings()
         self._server = server or shared_server()
+        # One thread: two checks that find no server must not start two.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="checks")
         own = self._settings
         self._slots = FairSlots(
@@ -118,6 +119,8 @@ class CheckPool:
                 ):  # nobody is left waiting by a server that is stuck
                     data = await self._answer(framed((work, given)))
             except (TimeoutError, OSError) as problem:
+                # A server that does not answer in time may be stuck for all: the next check starts
+                # another.
                 self._server.kill()
                 raise _broken() from problem
         return self._result(data)
@@ -146,6 +149,8 @@ class CheckPool:
             await asyncio.get_running_loop().run_in_executor(self._starter, self._server.start)
 
     def _result(self, data: bytes) -> Any:
+        # The end of the data is the server's word on how the child ended; what stands before it is
+        # the child's.
         own, why = self._settings, data[-ENDING_BYTES:]
         if why == LATE:
             raise SettingsError(

@@ -101,6 +101,7 @@ class _Values(pickle.Unpickler):
         # A dot in the name would lead through our modules into others.
         if module.partition(".")[0] in _OWN_PACKAGES and "." not in name:
             found = super().find_class(module, name)
+            # Only what the module itself defines: a module of ours imports much that is not.
             if isinstance(found, type) and found.__module__ == module:
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} is no value")
@@ -114,6 +115,7 @@ def unframed(data: bytes) -> Any:
         pickle.UnpicklingError: It is more than values.
     """
     size = int.from_bytes(data[:_LENGTH_BYTES], "big")
+    # A child that was killed while it wrote leaves a beginning, which could unpickle to something.
     if len(data) != _LENGTH_BYTES + size:
         raise ValueError("cut off")
     return _Values(io.BytesIO(data[_LENGTH_BYTES:])).load()
@@ -124,8 +126,10 @@ def main() -> None:
 
     The caller has imported what the work needs.
     """
+    # A copy of the descriptor: standard input itself is closed to the work in the children.
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    # What work prints goes to the log, and not to the output of whoever has started this.
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the process that started this
     warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
@@ -147,6 +151,7 @@ class _Server:
         self._wakes.setblocking(False)
         wake.setblocking(False)
         self._wake = wake
+        # Any handler of Python's: without one the wake-up descriptor below is never written to.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -182,6 +187,7 @@ class _Server:
         received, sockets, _, _ = socket.recv_fds(self._control, 65536, 16)
         self._buffer += received
         self._sockets += sockets
+        # Descriptors and bytes may arrive apart: a piece of work needs one of each.
         while b"\n" in self._buffer and self._sockets:
             line, _, self._buffer = self._buffer.partition(b"\n")
             self._start(socket.socket(fileno=self._sockets.pop(0)), json.loads(line))
@@ -203,6 +209,7 @@ class _Server:
                 _confine(time_s, memory)
                 status = _work(answers)
             finally:
+                # Not sys.exit: the child must run none of the server's own clean-up.
                 os._exit(status)
         page = resource.getpagesize()
         self._children[pid] = _Child(
@@ -214,6 +221,7 @@ class _Server:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if self._libc is not None:
+            # If the server is killed it can enforce no limit any more: its children go with it.
             self._libc.prctl(_PARENT_DIED, signal.SIGKILL)
         for other in (
             self._control,
@@ -238,6 +246,8 @@ class _Server:
             pid, status = os.waitpid(child.pid, os.WNOHANG)
             if pid:
                 del self._children[pid]
+                # The exit status first: a child that ended by itself a moment before it was killed
+                # has its own reason.
                 why = _WHY_BY_CODE.get(os.waitstatus_to_exitcode(status), child.why)
                 child.answers.settimeout(1.0)  # a client reads what it has asked for, or it is gone
                 with suppress(OSError), child.answers:
@@ -246,6 +256,7 @@ class _Server:
 
 def _confine(time_s: float, memory_bytes: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # The second guard of time, where the server itself should be stuck.
     signal.setitimer(signal.ITIMER_REAL, _OWN_TIMER_TIMES * time_s)
     os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

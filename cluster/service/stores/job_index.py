@@ -38,6 +38,8 @@ class Index:
             entries = self._rebuild(problem)
         self._entry_by_id: dict[str, dict[str, Any]] = {}
         for entry in entries:
+            # setdefault: the first line of a job has its place in the order, should it be there
+            # twice.
             self._entry_by_id.setdefault(entry["id"], entry)
         self._add_forgotten(whole=not entries)
 
@@ -70,7 +72,9 @@ class Index:
         data_by_name = {name: folder.read(name) for name in folder.names(".jsonl")}
         for name, data in data_by_name.items():
             found += [entry for entry in map(_read, data.splitlines()) if entry]
+            # The copy first: a crash here must lose no byte of the list.
             folder.write(f"{name}.damaged", data)
+        # From the end: what stays after a crash is a beginning, which reads as a whole journal.
         for name in reversed(data_by_name):
             folder.delete(name)
         self._journal = Journal(folder)
@@ -109,6 +113,7 @@ class Index:
 
     def _was_begun(self, id: str) -> bool:
         folder = self._store.job(id)
+        # Either may be the first that a crash let through.
         return folder.exists(STATE_FILE) or EVENTS in folder.folders()
 
     def _entry_of(self, id: str) -> dict[str, Any]:
