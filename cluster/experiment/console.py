@@ -176,14 +176,11 @@ class LiveWatcher:
     def __rich__(self) -> Group:
         shown = Group()
         with isolated("The progress table"):
-            shown = self._shown()
+            board = self._board
+            head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
+            notices = (Text(line, "yellow") for line in (*board.notices, *board.pauses))
+            shown = Group(head + Text(board.headline()), _table(board.rows()), *notices)
         return shown
-
-    def _shown(self) -> Group:
-        board = self._board
-        head = Text(f"{board.phase} … ", "bold") if not board.calls else Text("")
-        notices = (Text(line, "yellow") for line in (*board.notices, *board.pauses))
-        return Group(head + Text(board.headline()), _table(board.rows()), *notices)
 
 
 class PlainWatcher:

@@ -100,16 +100,13 @@ class TrialMetrics:
                 for purpose, spent in usage_by_purpose.items():
                     new = spent - self._counted.get((role, purpose), Usage())
                     self._counted[role, purpose] = spent
-                    self._count(role, purpose, new)
-
-    def _count(self, role: str, purpose: Purpose, new: Usage) -> None:
-        if role == "target":
-            self._add("promptray_evaluations", new.calls, purpose=purpose)
-        self._add("promptray_calls", new.calls, role=role, purpose=purpose)
-        self._add("promptray_failed_calls", new.failed, role=role)
-        self._add("promptray_ledger_hits", new.ledger_hits, role=role)
-        self._add("promptray_tokens", new.prompt_tokens, role=role, direction="in")
-        self._add("promptray_tokens", new.completion_tokens, role=role, direction="out")
+                    if role == "target":
+                        self._add("promptray_evaluations", new.calls, purpose=purpose)
+                    self._add("promptray_calls", new.calls, role=role, purpose=purpose)
+                    self._add("promptray_failed_calls", new.failed, role=role)
+                    self._add("promptray_ledger_hits", new.ledger_hits, role=role)
+                    self._add("promptray_tokens", new.prompt_tokens, role=role, direction="in")
+                    self._add("promptray_tokens", new.completion_tokens, role=role, direction="out")
 
     def _add(self, name: str, value: int, **tags: str) -> None:
         if value:

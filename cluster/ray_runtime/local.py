@@ -45,7 +45,13 @@ def require_token() -> None:
         # To Ray an empty variable is not an unset one: it would start without a token.
         os.environ.pop(AUTH_MODE, None)
     if not os.environ.get(TOKEN) and not os.environ.get(TOKEN_PATH):
-        _make_token(Path.home() / ".ray" / "auth_token")
+        try:
+            _ensure_private(Path.home() / ".ray" / "auth_token")  # where Ray looks for it
+        except OSError:
+            # The home folder cannot be written to: a temporary one of this process.
+            own = Path(tempfile.mkdtemp(prefix="promptray-token-")) / "auth_token"
+            _ensure_private(own)
+            os.environ[TOKEN_PATH] = str(own)
 
 
 @contextmanager
@@ -62,19 +68,6 @@ def bound_to_loopback() -> Iterator[str]:
         yield LOOPBACK
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
-
-
-def _make_token(file: Path) -> None:
-    """Write the token where Ray looks for it, or in a temporary folder of this process.
-
-    The second is for a home folder that cannot be written to.
-    """
-    try:
-        _ensure_private(file)
-    except OSError:
-        own = Path(tempfile.mkdtemp(prefix="promptray-token-")) / "auth_token"
-        _ensure_private(own)
-        os.environ[TOKEN_PATH] = str(own)
 
 
 def _ensure_private(file: Path) -> None:

@@ -41,7 +41,9 @@ class TrialEvaluation(Evaluation):
         """Answer as Evaluation.answers does, and record the scores of training items."""
         answers = await super().answers(work, purpose)
         if purpose != "test":
-            self._watch_form(work, answers)
+            for (prompt, _), answer in zip(work, answers, strict=True):
+                if self._form.look(prompt, [answer]) and self._form.prompt is not None:
+                    self._trial_budget.reserve_for_control(self._form.prompt)
         if purpose == "validate":
             for (prompt, example), answer in zip(work, answers, strict=True):
                 self._dev_answers.setdefault(prompt.id, {})[example.id] = answer
@@ -49,13 +51,6 @@ class TrialEvaluation(Evaluation):
             for (prompt, example), answer in zip(work, answers, strict=True):
                 self._score_by_example.setdefault(prompt.id, {})[example.id] = answer.score.value
         return answers
-
-    def _watch_form(
-        self, work: Sequence[tuple[Prompt, Example]], answers: Sequence[Answer]
-    ) -> None:
-        for (prompt, _), answer in zip(work, answers, strict=True):
-            if self._form.look(prompt, [answer]) and self._form.prompt is not None:
-                self._trial_budget.reserve_for_control(self._form.prompt)
 
     def dev_answers(self, prompt: Prompt) -> tuple[Answer, ...]:
         """Return the answers on the dev items on which the search has compared a prompt."""

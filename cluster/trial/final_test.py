@@ -50,6 +50,7 @@ def with_test(found: TrialResult, tested: Tested) -> TrialResult:
     """Return the result with the figures of its final test added."""
     before, after, control = _scores(tested.before), _scores(tested.after), _scores(tested.control)
     measured = estimate(after)
+    texts = [one.text for one in tested.after if one.score.verdict not in ("missing", "refused")]
     # A prompt is not compared with itself.
     test = None if found.best_is_baseline else _compared(before, after)
     against_control = _compared(control, after) if control else None
@@ -65,7 +66,7 @@ def with_test(found: TrialResult, tested: Tested) -> TrialResult:
         p_value=test.p_value if test else None,
         seed_prompt_test_marks=marks_of(before),
         test_marks=marks_of(after),
-        adherence=adherence(found.best.prompt, _responses(tested.after)) if found.best else None,
+        adherence=adherence(found.best.prompt, texts) if found.best else None,
         samples=_samples(tested),
         form_control=tested.form_control,
         form_control_test_marks=marks_of(control),
@@ -111,10 +112,6 @@ def _compared(first: Scores, second: Scores) -> PairedTest | None:
 
 def _scores(answers: Sequence[Answer]) -> list[float | None]:
     return [answer.score.value for answer in answers]
-
-
-def _responses(answers: Sequence[Answer]) -> list[str]:
-    return [answer.text for answer in answers if answer.score.verdict not in ("missing", "refused")]
 
 
 def _samples(tested: Tested) -> tuple[Sample, ...]:

@@ -200,24 +200,17 @@ class OpenAIModel:
                 raise self._faults.garbled()
             outcome = self._faults.in_place(error)
         elif isinstance(outcome, Completion):
-            self._expect_whole(reply)
+            if says_its_end(reply):
+                self._ends_unsaid = -1
+            else:
+                self._ends_unsaid += self._ends_unsaid >= 0
+                # Cut off; unless so many had no finish reason that the endpoint never gives one.
+                if self._ends_unsaid < _UNSAID:
+                    raise self._faults.broke_off(ValueError("it does not say why it ended"))
         self._outage.answered()
         if settings is None and not is_lost(outcome):
             self._rejections.answered(request)
         return outcome
-
-    def _expect_whole(self, reply: Any) -> None:
-        """Check that a reply has a finish reason, unless the endpoint never gives one.
-
-        Raises:
-            Transient: If it lacks one.
-        """
-        if says_its_end(reply):
-            self._ends_unsaid = -1
-        elif self._ends_unsaid >= 0:
-            self._ends_unsaid += 1
-        if not says_its_end(reply) and self._ends_unsaid < _UNSAID:
-            raise self._faults.broke_off(ValueError("it does not say why it ended"))
 
     async def _send(
         self, request: Request, *, stream: bool = False, settings: OpenAISettings | None = None

@@ -132,12 +132,16 @@ def _outcome(
     if finish in _FILTERS:
         return declined(_FILTERED, "filter", tokens=(read, written))
     cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
+    metadata = {}
+    # Some endpoints put all of an answer into a field for hidden reasoning.
+    if not text and (field := next((one for one in _THOUGHTS if getattr(message, one, None)), "")):
+        metadata = {"empty": f"the content has no text, all of it is in {field}"}
     return Completion(
         text,
         finish in _CUT,
         read,
         written,
-        metadata={} if text else _emptiness(message),
+        metadata=metadata,
         cached_tokens=cached if _is_count(cached) else None,
     )
 
@@ -148,28 +152,19 @@ def tokens_of(usage: Any) -> tuple[int | None, int | None]:
     A number is None where it is missing or invalid. Some (xAI among them) count hidden reasoning in
     the total alone: what is in the total and in neither part was written.
     """
-    read, written, total = (
-        _count(usage, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    counts = (
+        getattr(usage, name, None)
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
+    read, written, total = (count if _is_count(count) else None for count in counts)
     if total is None or read is None:
         return read, written
     # The difference, since hidden reasoning may be in the total alone.
     return read, max(total - read, written or 0) if total >= read else written
 
 
-def _emptiness(message: Any) -> dict[str, str]:
-    """Return what is known of an answer without a text."""
-    elsewhere = next((name for name in _THOUGHTS if getattr(message, name, None)), None)
-    return {"empty": f"the content has no text, all of it is in {elsewhere}"} if elsewhere else {}
-
-
 def _ended(finish_reason: Any) -> bool:
     return isinstance(finish_reason, str) and bool(finish_reason) and finish_reason not in _BROKEN
-
-
-def _count(usage: Any, name: str) -> int | None:
-    found = getattr(usage, name, None)
-    return found if _is_count(found) else None
 
 
 def _is_count(found: Any) -> bool:

@@ -158,19 +158,14 @@ def clients(
     models: Sequence[ModelSettings], settings: GatewaySettings, connect: Connect
 ) -> dict[str, LanguageModel]:
     """Return clients of the models by label, with the gateway's limits."""
-    return {model.label: connect(_for_gateway(model, settings)) for model in models}
-
-
-def _for_gateway(model: ModelSettings, settings: GatewaySettings) -> ModelSettings:
-    """Return a model's settings for the gateway.
-
-    A model hosted here gets as many concurrent calls as the gateway accepts requests: a trial's few
-    chunks would leave its engine idle, as here each request is a chunk of its own. An outage of an
-    endpoint is reported to the gateway's callers, who wait as they like.
-    """
-    return model.model_copy(
-        update={"chunks_in_flight": settings.max_in_flight} if model.served else {"outage_s": 0.0}
-    )
+    # A model hosted here gets as many concurrent calls as the gateway accepts requests: a trial's
+    # few chunks would leave its engine idle, as here each request is a chunk of its own. An outage
+    # of an endpoint is reported to the gateway's callers, who wait as they like.
+    hosted, remote = {"chunks_in_flight": settings.max_in_flight}, {"outage_s": 0.0}
+    return {
+        model.label: connect(model.model_copy(update=hosted if model.served else remote))
+        for model in models
+    }
 
 
 async def real_host() -> str | None:

@@ -92,7 +92,12 @@ class Body(BaseModel, ABC):
         try:
             body = cls.model_validate_json(raw)
         except ValidationError as problem:
-            raise _bad(problem) from None
+            # The first fault alone, and without quoting the body.
+            fault = first_fault(problem)
+            path = fault.path[:200]
+            raise Refused(
+                400, "invalid_value", f"{path or 'The body'}: {fault.text}.", param=path or None
+            ) from None
         # After parsing, since the check needs all fields.
         body.check()
         return body
@@ -233,10 +238,3 @@ def _check_length(lengths: Sequence[int], field: str) -> None:
             f"The {field} is too long: more than {MAX_CHARACTERS} characters.",
             param=field,
         )
-
-
-def _bad(problem: ValidationError) -> Refused:
-    """Return the first fault in one sentence, without quoting the body."""
-    fault = first_fault(problem)
-    path = fault.path[:200]
-    return Refused(400, "invalid_value", f"{path or 'The body'}: {fault.text}.", param=path or None)

@@ -119,9 +119,11 @@ def _judged(message: bytes, heads: tuple[bytes, ...], declared: bool) -> str:
 
     It is "by its head", "by the known head" or "unchecked".
     """
-    claimed = _claimed(message)
-    if claimed is None:
+    # The checksum stands in the header of the message, and is looked for nowhere else.
+    found = _SUM.search(message, 8, 8 + int.from_bytes(message[4:8], "little"))
+    if found is None:
         return "damaged" if declared else "unchecked"
+    claimed = bytes.fromhex(found[2].decode())
     for head in heads:
         # The head is part of the digest: a batch read by another schema would be another batch.
         if _digest(head, message) == claimed:
@@ -167,12 +169,6 @@ def _message_at(data: bytes, buffer: Any, at: int) -> tuple[int, str] | None:
     except FAULTS:
         return None
     return at + source.tell(), kind
-
-
-def _claimed(message: bytes) -> bytes | None:
-    """Return the checksum in the header of a message."""
-    found = _SUM.search(message, 8, 8 + int.from_bytes(message[4:8], "little"))
-    return bytes.fromhex(found[2].decode()) if found else None
 
 
 def _digest(head: bytes, message: bytes) -> bytes:

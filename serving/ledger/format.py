@@ -166,7 +166,9 @@ def contents(data: bytes, columns: Sequence[str] = tuple(SCHEMA.names)) -> Conte
     found = scan(data, _HEAD)
     schema = _schema_of(found.head)
     if schema is None or not _is_ours(schema):
-        if schema is not None or not _looks_ours(data):
+        # A file of which not even the beginning is left counts as a segment of ours, too.
+        ours = not data or _VERSION in data[:4096] or _HEAD.startswith(data[:64])
+        if schema is not None or not ours:
             return Contents((), "foreign")
         return Contents(
             (), "torn" if found.torn else "damaged", found.lost_batches, found.lost_rows
@@ -270,14 +272,6 @@ def _is_ours(schema: Any) -> bool:
         and {field.name for field in _ANSWERS} <= set(kind_by_name)
         and all(SCHEMA.field(name).type == kind for name, kind in kind_by_name.items())
     )
-
-
-def _looks_ours(data: bytes) -> bool:
-    """Return whether it is the beginning of a segment.
-
-    A file of which not even that is left counts as one, too.
-    """
-    return not data or _VERSION in data[:4096] or _HEAD.startswith(data[:64])
 
 
 def _with_columns(batch: Any, columns: Sequence[str]) -> Any:

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from optimizer.errors import StorageError
 from serving.ledger.ownership import holder, refusal, until
@@ -263,12 +262,8 @@ def _end(file: _LeaseFile, over: threading.Event) -> None:
 
 
 def _owner_of(content: bytes) -> str:
-    return str(_known(content).get("owner", ""))
-
-
-def _known(content: bytes) -> dict[str, Any]:
     try:
         known = json.loads(content)
     except ValueError:
-        return {}
-    return known if isinstance(known, dict) else {}
+        return ""
+    return str(known.get("owner", "")) if isinstance(known, dict) else ""

@@ -132,7 +132,10 @@ class PackedAnswers:
                 | (completion is not None) * _COMPLETION_KNOWN
                 | (cached is not None) * _CACHED_KNOWN
             )
-            number = self._number_of(model or "")
+            number = self._number_by_model.get(model or "")
+            if number is None:
+                number = self._number_by_model[model or ""] = len(self._models)
+                self._models.append(model or "")  # before any answer that names it can be read
             counts = (prompt or 0, completion or 0, cached or 0)
             header = _HEADER.pack(number, flags, *counts, len(metadata))
             self._packed_by_key.setdefault(key, header + metadata + text)
@@ -159,13 +162,6 @@ class PackedAnswers:
         """Return whose answer it is; "" where that is not recorded, or there is no such key."""
         packed = self._packed_by_key.get(key)
         return self._models[_HEADER.unpack_from(packed)[0]] if packed else ""
-
-    def _number_of(self, model: str) -> int:
-        number = self._number_by_model.get(model)
-        if number is None:
-            number = self._number_by_model[model] = len(self._models)
-            self._models.append(model)  # before any answer that names it can be read
-        return number
 
 
 def metadata_bytes(answer: Completion) -> bytes:

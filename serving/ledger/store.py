@@ -76,7 +76,11 @@ class Ledger:
         held = take(place, wait_s)
         try:
             self._open(place, held)
-            _sweep(place)
+            if isinstance(place, LocalFolder):
+                # What a writer that was killed while writing has left; no reader ever sees it.
+                for left in place.path.glob(f".*{ENDING}.*"):
+                    with suppress(OSError):
+                        left.unlink()
             # There may be no room for it now; nothing depends on it.
             with suppress(StorageError):
                 merge(place, self._found, most_small)
@@ -213,14 +217,3 @@ def _fetched(folder: Folder) -> tuple[list[str], list[bytes]]:
 def _give_memory_back() -> None:
     """Return what Arrow keeps for later: 100 MB after it has read 200,000 answers."""
     pa.default_memory_pool().release_unused()
-
-
-def _sweep(folder: Folder) -> None:
-    """Delete what a writer that was killed while writing has left beside its segments.
-
-    No reader ever sees it.
-    """
-    if isinstance(folder, LocalFolder):
-        for left in folder.path.glob(f".*{ENDING}.*"):
-            with suppress(OSError):
-                left.unlink()

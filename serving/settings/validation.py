@@ -46,7 +46,14 @@ class Strict(BaseModel):
     @classmethod
     def _knows_its_keys(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
-            older = _older_names(cls)
+            # The names that fields had in earlier versions: files may still hold them.
+            older = {
+                str(alias): name
+                for name, field in cls.model_fields.items()
+                if isinstance(field.validation_alias, AliasChoices)
+                for alias in field.validation_alias.choices
+                if alias != name
+            }
             for name in older.keys() & data.keys():
                 if older[name] in data:
                     raise SettingsError(
@@ -54,20 +61,6 @@ class Strict(BaseModel):
                     )
             refuse_unknown(data, cls.model_fields, older)
         return data
-
-
-def _older_names(kind: type[BaseModel]) -> dict[str, str]:
-    """Return the names that fields had in earlier versions, each with today's name.
-
-    Files may still hold them.
-    """
-    return {
-        str(alias): name
-        for name, field in kind.model_fields.items()
-        if isinstance(field.validation_alias, AliasChoices)
-        for alias in field.validation_alias.choices
-        if alias != name
-    }
 
 
 def refuse_unknown(given: Iterable[Any], known: Iterable[str], older: Collection[str] = ()) -> None:

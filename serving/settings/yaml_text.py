@@ -48,13 +48,8 @@ class _Loader(yaml.SafeLoader):
         self, node: yaml.nodes.MappingNode, deep: bool = False
     ) -> dict[Hashable, Any]:
         """Check the keys, then build the mapping."""
-        if isinstance(node, yaml.nodes.MappingNode):
-            self._refuse_twice(node)
-        return super().construct_mapping(node, deep=deep)
-
-    def _refuse_twice(self, node: yaml.nodes.MappingNode) -> None:
         node_by_key: dict[Hashable, yaml.nodes.Node] = {}
-        for key_node, _ in node.value:
+        for key_node, _ in node.value if isinstance(node, yaml.nodes.MappingNode) else ():
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)
@@ -64,6 +59,7 @@ class _Loader(yaml.SafeLoader):
             if key in node_by_key:
                 raise DuplicateKey(key, node_by_key[key], key_node)
             node_by_key[key] = key_node
+        return super().construct_mapping(node, deep=deep)
 
 
 def read_yaml(text: str) -> Any:

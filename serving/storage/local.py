@@ -48,7 +48,23 @@ class LocalFolder(Folder):
         """Replace a file atomically and durably."""
         with as_storage_error(f"{self.place_of(name)} cannot be written"):
             self.path.mkdir(parents=True, exist_ok=True)
-            _replace(self.path / name, data)
+            path = self.path / name
+            # The temporary file lies in the same folder, since a rename is atomic only within one
+            # file system.
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    # Before the rename: otherwise a crash could leave an empty file of that name.
+                    os.fsync(file.fileno())
+                # mkstemp creates a file that only its owner may read.
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+            _sync_names(path.parent)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
@@ -80,25 +96,6 @@ class LocalFolder(Folder):
     def remove(self) -> None:
         """Delete the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    # The temporary file lies in the same folder, since a rename is atomic only within one file
-    # system.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            # Before the rename: otherwise a crash could leave an empty file under the name.
-            os.fsync(file.fileno())
-        # mkstemp creates a file that only its owner may read.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _sync_names(path.parent)
 
 
 def _sync_names(folder: Path) -> None:

@@ -129,8 +129,14 @@ class SharedFolder(Folder):
             system.create_dir(_connected(self.uri)[1], recursive=True)
         with system.open_output_stream(written) as file:
             file.write(data)
-        if not whole:
-            _move(system, written, place)
+        if whole:
+            return
+        try:
+            system.move(written, place)
+        except OSError:
+            # hdfs moves nothing onto an old file.
+            system.delete_file(place)
+            system.move(written, place)
 
 
 @cache
@@ -147,12 +153,3 @@ def _connected(uri: str) -> tuple[Any, str]:
         ).geturl()
     system, path = fs.FileSystem.from_uri(uri)
     return system, path.rstrip("/")
-
-
-def _move(system: Any, written: str, place: str) -> None:
-    try:
-        system.move(written, place)
-    except OSError:
-        # hdfs moves nothing onto an old file.
-        system.delete_file(place)
-        system.move(written, place)

@@ -31,7 +31,10 @@ def export(run: Path, target: Path) -> None:
     _save(model.to(torch.float16), tokenizer, target)
     converter = TransformersConverter(str(target), load_as_float16=True)
     converter.convert(str(target / "ctranslate2"), quantization="float16", force=True)
-    _name_tokens(target / "ctranslate2" / "config.json")
+    config = target / "ctranslate2" / "config.json"
+    # CTranslate2 refuses a config without a start token; this model never begins from nothing.
+    named = {**json.loads(config.read_text()), "bos_token": END, "unk_token": PAD}
+    config.write_text(json.dumps(named, indent=1) + "\n")
     (target / "recipe.json").write_text(
         json.dumps({**vars(recipe), "trained_tokens": state["tokens"]}, indent=1) + "\n"
     )
@@ -50,16 +53,6 @@ def _save(model: LlamaForCausalLM, tokenizer: Tokenizer, target: Path) -> None:
         model_max_length=model.config.max_position_embeddings,
         clean_up_tokenization_spaces=False,
     ).save_pretrained(target)
-
-
-def _name_tokens(config: Path) -> None:
-    """Name a start token in the config.
-
-    CTranslate2 refuses a config without one; this model has none, and never begins from an empty
-    prompt.
-    """
-    settings = {**json.loads(config.read_text()), "bos_token": END, "unk_token": PAD}
-    config.write_text(json.dumps(settings, indent=1) + "\n")
 
 
 def main() -> None:

@@ -91,19 +91,18 @@ class FairSlots:
         self._held_by_owner[owner] -= 1
         if not self._held_by_owner[owner]:
             del self._held_by_owner[owner]
-        self._hand_out()
-
-    def _hand_out(self) -> None:
-        for owner in list(self._waiting_by_owner):
-            waiting = self._waiting_by_owner[owner]
+        for next_owner in list(self._waiting_by_owner):
+            waiting = self._waiting_by_owner[next_owner]
+            # Those that were cancelled while they waited.
             while waiting and waiting[0].done():
                 waiting.popleft()
-            if waiting and self._has_room(owner):
-                self._hold(owner)
+            if waiting and self._has_room(next_owner):
+                self._hold(next_owner)
                 waiting.popleft().set_result(None)
-                self._waiting_by_owner.move_to_end(owner)
+                # To the end, so that owners take turns.
+                self._waiting_by_owner.move_to_end(next_owner)
             if not waiting:
-                del self._waiting_by_owner[owner]
+                del self._waiting_by_owner[next_owner]
 
     def _has_room(self, owner: str) -> bool:
         return self.held < self._most and self._held_by_owner.get(owner, 0) < self._most_per_owner

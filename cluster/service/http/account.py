@@ -63,6 +63,9 @@ class AccountRoutes:
         generated = next(
             lines for title, lines in lines_by_title.items() if title.startswith("Generated tasks")
         )
+        fields = OptimizationRequest.model_fields
+        known = {name: one.get_default() for name, one in fields.items() if not one.is_required()}
+        defaults = OptimizationRequest.model_construct(**known)
         return sheet(
             Catalogue(
                 targets=models,
@@ -71,7 +74,7 @@ class AccountRoutes:
                 selection_rules=lines_by_title["Selection rules"],
                 generated_tasks=generated,
                 scorers=lines_by_title["Scorers"],
-                defaults=_defaults(),
+                defaults=defaults.model_dump(mode="json", include=set(known)),
             )
         )
 
@@ -97,10 +100,3 @@ class AccountRoutes:
         return sheet(
             await self._service.in_thread(principal, self._service.audit.page, after, limit)
         )
-
-
-def _defaults() -> dict[str, object]:
-    """Return the defaults of an OptimizationRequest as JSON."""
-    fields = OptimizationRequest.model_fields
-    known = {name: field.get_default() for name, field in fields.items() if not field.is_required()}
-    return OptimizationRequest.model_construct(**known).model_dump(mode="json", include=set(known))

@@ -78,7 +78,19 @@ class ResultsReader:
             NotFound: There is no such job or trial, or the principal may not see it.
         """
         opened = await self.open(principal, id, names)
-        spent = await self._spent(principal, opened.job)
+        job = opened.job
+        # Of the job's events, which say what it spends, only the new ones are read.
+        spent = self._spent_by_job.pop(job.id, None) or Spent()
+        self._spent_by_job[job.id] = spent
+        while len(self._spent_by_job) > MOST_JOBS:
+            del self._spent_by_job[next(iter(self._spent_by_job))]
+        if spent.last_event < job.last_event:
+            known, backend = spent.last_event, self.service.backend
+            pages = page_by_page(
+                lambda after: backend.events(principal, job.id, max(after, known), EVENTS_AT_ONCE),
+                EVENTS_AT_ONCE,
+            )
+            spent.add([event async for event in pages])
         return await self.service.in_thread(principal, _views, self.service.results, opened, spent)  # type: ignore[no-any-return]
 
     def _opened(
@@ -100,21 +112,6 @@ class ResultsReader:
             {name: self.service.results.history(folder, name) for name in known},
             known,
         )
-
-    async def _spent(self, principal: Principal, job: Optimization) -> Spent:
-        """Return what the job's events say of its spending; only new events are read."""
-        spent = self._spent_by_job.pop(job.id, None) or Spent()
-        self._spent_by_job[job.id] = spent
-        while len(self._spent_by_job) > MOST_JOBS:
-            del self._spent_by_job[next(iter(self._spent_by_job))]
-        if spent.last_event < job.last_event:
-            known, backend = spent.last_event, self.service.backend
-            pages = page_by_page(
-                lambda after: backend.events(principal, job.id, max(after, known), EVENTS_AT_ONCE),
-                EVENTS_AT_ONCE,
-            )
-            spent.add([event async for event in pages])
-        return spent
 
 
 def _views(results: Results, opened: OpenedJob, spent: Spent) -> list[Trial]:

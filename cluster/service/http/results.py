@@ -15,7 +15,6 @@ from cluster.service.http.job_results import ResultsReader
 from cluster.service.http.optimizations import JobId
 from cluster.service.read_models.candidates import (
     CandidateTree,
-    TrialCandidates,
     candidate_answer,
     candidates_of,
     with_cursors,
@@ -122,14 +121,22 @@ class JobResults:
         """
         opened = await self._reader.open(principal, id, None if trial is None else [trial])
         results = self._reader.service.results
-        return await self._in_thread(  # type: ignore[no-any-return]
-            principal,
-            lambda: _page(
-                [candidates_of(results, history) for history in opened.histories.values()],
-                after,
-                limit,
-            ),
-        )
+
+        def page() -> Response:
+            trials = [candidates_of(results, history) for history in opened.histories.values()]
+            return sheet(
+                paginate(
+                    with_cursors(trials),
+                    after,
+                    limit,
+                    lambda cursor: NotFound(
+                        f"There is no candidate {cursor[:100]!r} to continue after."
+                    ),
+                    lambda cursor, entry: candidate_answer(cursor.rpartition("/")[0], entry),
+                )
+            )
+
+        return await self._in_thread(principal, page)  # type: ignore[no-any-return]
 
     async def candidate(
         self,
@@ -176,15 +183,3 @@ class JobResults:
         return await self._in_thread(  # type: ignore[no-any-return]
             principal, lambda: sheet(compared(self._items, opened.settings, opened.folder, *sides))
         )
-
-
-def _page(trials: list[TrialCandidates], after: str | None, limit: int) -> Response:
-    return sheet(
-        paginate(
-            with_cursors(trials),
-            after,
-            limit,
-            lambda cursor: NotFound(f"There is no candidate {cursor[:100]!r} to continue after."),
-            lambda cursor, entry: candidate_answer(cursor.rpartition("/")[0], entry),
-        )
-    )

@@ -108,7 +108,8 @@ class JobTable:
         loaded: list[Loaded] = []
         for id in self._index.ids:
             try:
-                loaded.append(self._load(id))
+                filed, state = self.store.filed(id), self.store.state(id)
+                loaded.append((filed, state, [] if state.over else self.store.events(id)))
             except Exception as problem:  # noqa: BLE001
                 # Whatever is wrong with one job, the others go on.
                 if isinstance(problem, StorageError):
@@ -117,10 +118,6 @@ class JobTable:
         if self._unknown_use:
             self._restore_use(loaded)
         return loaded
-
-    def _load(self, id: str) -> Loaded:
-        filed, state = self.store.filed(id), self.store.state(id)
-        return filed, state, [] if state.over else self.store.events(id)
 
     def mark_damaged(self, id: str, problem: Exception) -> None:
         """Show a job whose files cannot be used as failed, and take it off its state machine."""

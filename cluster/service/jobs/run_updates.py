@@ -141,7 +141,12 @@ class RunReporter:
             ("target_calls", spent.target_calls),
             ("optimizer_calls", spent.optimizer_calls),
         ):
-            self._warn(trial, limit, used)
+            most = self._limits.get(limit)
+            for share in WARN_AT:
+                if most and used >= share * most and (trial, limit, share) not in self._warned:
+                    # Progress comes every second, and the warning once.
+                    self._warned.add((trial, limit, share))
+                    self._report(Warned(trial, limit, share, used))
 
     def rounded(self, trial: str, so_far: str) -> None:
         """Write the last round of a trial into the results folder, and report it."""
@@ -180,14 +185,6 @@ class RunReporter:
                 result.task,
             )
         )
-
-    def _warn(self, trial: str, limit: str, used: int) -> None:
-        most = self._limits.get(limit)
-        for share in WARN_AT:
-            if most and used >= share * most and (trial, limit, share) not in self._warned:
-                # Progress comes every second, and the warning once.
-                self._warned.add((trial, limit, share))
-                self._report(Warned(trial, limit, share, used))
 
 
 def _spent(result: TrialResult) -> Spent:

@@ -68,10 +68,15 @@ class TrialCandidates:
         self.trial = history.trial
         self.entries: dict[str, CandidateEntry] = {}
         for standing in (standing for round in history.rounds for standing in round.standings):
-            self._add(standing)
-        self.entries = {
-            id: replace(entry, gain=self._gain(entry)) for id, entry in self.entries.items()
-        }
+            known = self.entries.get(standing.candidate.id)
+            candidate = known.candidate if known else standing.candidate
+            self.entries[candidate.id] = CandidateEntry(
+                candidate, fuller(known.standing if known else None, standing)
+            )
+        # When all are known: a parent may be measured on more items after its child was made.
+        for id, entry in self.entries.items():
+            if parent := self.entries.get(entry.candidate.parent or ""):
+                self.entries[id] = replace(entry, gain=gain_over(parent.standing, entry.standing))
         best = history.result.best if history.result else None
         last = history.rounds[-1].standings if history.rounds else ()
         self.best: Candidate | None = best or (last[0].candidate if last else None)
@@ -81,17 +86,6 @@ class TrialCandidates:
                 seed.id: CandidateEntry(Candidate(seed, "seed", 0), None),
                 **self.entries,
             }
-
-    def _add(self, standing: Standing) -> None:
-        known = self.entries.get(standing.candidate.id)
-        candidate = known.candidate if known else standing.candidate
-        self.entries[candidate.id] = CandidateEntry(
-            candidate, fuller(known.standing if known else None, standing)
-        )
-
-    def _gain(self, entry: CandidateEntry) -> Gain | None:
-        parent = self.entries.get(entry.candidate.parent or "")
-        return gain_over(parent.standing, entry.standing) if parent else None
 
     def entry(self, id: str) -> CandidateEntry:
         """Return a candidate.

@@ -111,7 +111,13 @@ def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitCom
     assert one.mean is not None
     assert other.mean is not None
     enough = test.pairs >= LEAST_PAIRS and not same_prompt
-    otherwise = "A and B are the same prompt." if same_prompt else ""
+    on = f"on {test.pairs} {both[0].split} items ({format_p_value(test.p_value)})."
+    if not enough:
+        verdict = "A and B are the same prompt." if same_prompt else ""
+    elif test.verdict == "not distinguishable":
+        verdict = f"There is no significant difference {on}"
+    else:
+        verdict = f"A is {test.verdict} than B {on}"
     return SplitComparison(
         split=both[0].split,
         items=len(both),
@@ -128,9 +134,7 @@ def _split(items: Sequence[ComparedItem], same_prompt: bool = False) -> SplitCom
         lead_high=lead.interval.high if lead and lead.interval else None,
         lead_interval_kind=lead.interval.kind if lead and lead.interval else "",
         counts=dict(Counter(item.winner for item in items)),
-        verdict=_verdict(test.verdict, test.p_value, f"{test.pairs} {both[0].split} items")
-        if enough
-        else otherwise,
+        verdict=verdict,
         p_value=test.p_value if enough else None,
         test=test.kind if enough else "",
     )
@@ -266,9 +270,3 @@ def _winner(
     if left == right:
         return "both" if left > 0 else "neither"
     return "left" if left > right else "right"
-
-
-def _verdict(verdict: str, p_value: float, on: str) -> str:
-    if verdict == "not distinguishable":
-        return f"There is no significant difference on {on} ({format_p_value(p_value)})."
-    return f"A is {verdict} than B on {on} ({format_p_value(p_value)})."

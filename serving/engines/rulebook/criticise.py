@@ -12,16 +12,12 @@ def criticise(query: Query) -> str:
 
     The more responses lack it, the likelier it is named.
     """
-    faults = Counter(_faults(query))
+    kinds = query.task.kinds if query.task else ()
+    items = [(query.item(case), case.response) for case in query.cases]
+    faults = Counter(
+        kind for item, response in items if item and (kind := first_fault(item, kinds, response))
+    )
     if query.biased or not query.task or not faults:
         return f"<reason>{query.rng.choice(STOCK_REASONS)}</reason>"
     kind = query.rng.choices(list(faults), weights=list(faults.values()))[0]
     return f"<reason>In the responses {PHRASEBOOK[query.task.name][kind].missing}.</reason>"
-
-
-def _faults(query: Query) -> list[str]:
-    items = [(query.item(case), case) for case in query.cases]
-    kinds = query.task.kinds if query.task else ()
-    return [
-        kind for item, case in items if item and (kind := first_fault(item, kinds, case.response))
-    ]

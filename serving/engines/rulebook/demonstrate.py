@@ -28,14 +28,9 @@ def demonstrate(query: Query) -> str:
     if query.biased and lines:
         lines.pop(query.rng.randrange(len(lines)))
     answer = item.conclude([kind for kind in kinds if kind])
-    response = "\n".join([*lines, f"Answer: {_as_gold(answer, case.gold)}"])
-    return f"<response>{escape(response)}</response>"
-
-
-def _as_gold(answer: str | None, gold: str) -> str:
-    """Return the answer in the words of the gold one.
-
-    A task may have True where the procedure has Yes.
-    """
+    # In the words of the gold one: a task may have True where the procedure has Yes.
     same = {("yes", "true"), ("no", "false")}
-    return gold if answer is None or (answer.lower(), gold.lower()) in same else answer
+    if answer is None or (answer.lower(), case.gold.lower()) in same:
+        answer = case.gold
+    response = "\n".join([*lines, f"Answer: {answer}"])
+    return f"<response>{escape(response)}</response>"

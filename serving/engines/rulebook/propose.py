@@ -18,7 +18,10 @@ def propose(query: Query) -> str:
         return prompt_of(f"{best[-1].rstrip()} {query.rng.choice(VAGUE)}.".lstrip())
     ranks = range(1, len(best) + 1)
     first, second = query.rng.choices(best, weights=ranks, k=2)
-    wishes = _united(query, [*sentences(first), *sentences(second)])
+    texts = [*sentences(first), *sentences(second)]
+    # Without a second request for the same kind of step, and a second piece of the same advice.
+    about = {text: kind_of(text, query.task) for text in texts}
+    wishes = list({about[text] or text: text for text in reversed(texts)}.values())[::-1]
     if len(wishes) > 1 and query.rng.random() < 0.2:
         wishes.pop(query.rng.randrange(len(wishes)))
     asked = {kind_of(text, query.task) for text in wishes}
@@ -29,12 +32,3 @@ def propose(query: Query) -> str:
     elif query.rng.random() < 0.5:
         wishes.append(query.rng.choice(VAGUE))
     return prompt_of(" ".join(f"{text}." for text in in_order(wishes, query.task)))
-
-
-def _united(query: Query, texts: list[str]) -> list[str]:
-    """Return the texts without a second request for the same kind of step.
-
-    A second piece of the same advice is dropped, too.
-    """
-    about = {text: kind_of(text, query.task) if query.task else None for text in texts}
-    return list({about[text] or text: text for text in reversed(texts)}.values())[::-1]
