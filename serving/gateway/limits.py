@@ -18,7 +18,7 @@ refused again.
 
 
 class TokenBucket:
-    """At most `size` + `per_s` x t admissions in any t seconds.
+    """A bucket that admits at most `size` + `per_s` x t calls in any t seconds.
 
     Turner, "New directions in communications", 1986.
     """

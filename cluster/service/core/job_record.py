@@ -97,7 +97,7 @@ class DamagedJob:
 
 @dataclass
 class Spent:
-    """What one trial has spent in the job's last run."""
+    """The spending of one trial in the job's last run."""
 
     target_calls: int = 0
     optimizer_calls: int = 0

@@ -35,7 +35,7 @@ from serving.storage.text import storable
 
 @dataclass
 class Spent:
-    """What the events of a job say of the spending of its trials."""
+    """The spending of a job's trials, as its events report it."""
 
     last_event: int = 0
     started: set[str] = field(default_factory=set)
