@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from cluster.cli.streams import drop, sheltered
+from cluster.cli.streams import drop, safe_stream
 from optimizer.errors import escaped, shortened
 
 
@@ -39,7 +39,7 @@ class SafeConsole(Console):
     @property
     def file(self) -> IO[str]:
         """Return the stream, whose errors go to `_lose`."""
-        return sheltered(_NOWHERE if self.lost else super().file, self._lose)
+        return safe_stream(_NOWHERE if self.lost else super().file, self._lose)
 
     @file.setter
     def file(self, new_file: IO[str]) -> None:

@@ -42,7 +42,7 @@ def drop(stream: Any) -> None:
         return
 
 
-class Sheltered:
+class SafeStream:
     """A text stream that reports its errors instead of raising them."""
 
     def __init__(self, stream: IO[str], failed: Any) -> None:
@@ -77,6 +77,6 @@ class Sheltered:
             self._failed(problem)
 
 
-def sheltered(stream: IO[str], failed: Any) -> IO[str]:
+def safe_stream(stream: IO[str], failed: Any) -> IO[str]:
     """Return the stream, wrapped, with the type of a stream."""
-    return cast("IO[str]", Sheltered(stream, failed))
+    return cast("IO[str]", SafeStream(stream, failed))

@@ -14,7 +14,7 @@ from typing import Any, Protocol, get_args
 from ray import tune
 
 from cluster.experiment.metrics import set_gauge
-from cluster.experiment.partial_results import SoFar
+from cluster.experiment.partial_results import PartialResults
 from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.experiment.prepare import Experiment
 from cluster.results import write_trial
@@ -25,7 +25,7 @@ from cluster.trial.result import Status, TrialResult
 from serving.budget import BudgetClient
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Shows the run to people. Called in the driver, from one thread."""
 
     def phase(self, text: str) -> None:
@@ -54,14 +54,14 @@ class Collector(tune.Callback):
         StorageError: The results folder cannot be written.
     """
 
-    def __init__(self, experiment: Experiment, watch: Watcher) -> None:
+    def __init__(self, experiment: Experiment, watch: ProgressListener) -> None:
         self._experiment = experiment
         self._watch = watch
         self._trial_spec_by_trial = {
             trial_spec.trial: trial_spec for trial_spec in experiment.trial_specs
         }
         self._result_by_trial: dict[str, TrialResult] = {}
-        self._so_far = SoFar(experiment)
+        self._partial_results = PartialResults(experiment)
         self._gauges = _Gauges(experiment.settings.name, len(experiment.trial_specs))
         self.shared_budget: BudgetClient | None = None
         """Where the experiment as a whole has limits: gets the ends of trials that do not report
@@ -85,12 +85,12 @@ class Collector(tune.Callback):
 
     def begin(self) -> None:
         """Clear what an earlier run has left; to be called once the folder is locked."""
-        self._so_far.begin()
+        self._partial_results.begin()
 
     @property
     def begun(self) -> bool:
         """Return whether `begin` was called."""
-        return self._so_far.begun
+        return self._partial_results.begun
 
     def close(self, cut: Status, error: str = "") -> tuple[TrialResult, ...]:
         """End the run: return one result for each trial, each written to OUT/trials.
@@ -99,13 +99,13 @@ class Collector(tune.Callback):
         that was never given a point has none. Nothing is written or returned where the run ended
         before it touched what an earlier one has left.
         """
-        if self._so_far.untouched:
+        if self._partial_results.untouched:
             return ()
         for trial, trial_spec in self._trial_spec_by_trial.items():
             if trial not in self._result_by_trial and (result := self._cut(trial_spec, cut, error)):
                 self._result_by_trial[trial] = result
                 self._write(result)
-        self._so_far.close()
+        self._partial_results.close()
         return tuple(
             self._result_by_trial[trial]
             for trial in self._trial_spec_by_trial
@@ -126,11 +126,13 @@ class Collector(tune.Callback):
 
     def _cut(self, trial_spec: TrialSpec, status: Status, error: str) -> TrialResult | None:
         if trial_spec.point is None:
-            known = self._so_far.found_by(trial_spec.trial)
+            known = self._partial_results.found_by(trial_spec.trial)
             return (
-                self._so_far.added_to(replace(known, status=status, error=error)) if known else None
+                self._partial_results.added_to(replace(known, status=status, error=error))
+                if known
+                else None
             )
-        return self._so_far.added_to(self._without_result(trial_spec, status, error))
+        return self._partial_results.added_to(self._without_result(trial_spec, status, error))
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Take a trial's start from Tune."""
@@ -158,11 +160,11 @@ class Collector(tune.Callback):
         else:
             trial_spec = TrialSpec.from_config(trial.config)
             progress = Progress(**{field.name: result[field.name] for field in fields(Progress)})
-            self._so_far.progressed(trial_spec.trial, progress)
+            self._partial_results.progressed(trial_spec.trial, progress)
             self._watch.progressed(trial_spec.trial, progress)
             if SO_FAR in result:
                 self._watch.rounded(trial_spec.trial, result[SO_FAR])
-                self._so_far.rounded(TrialResult.from_json(json.loads(result[SO_FAR])))
+                self._partial_results.rounded(TrialResult.from_json(json.loads(result[SO_FAR])))
             self._gauges.progressed(trial_spec, progress)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -188,7 +190,7 @@ class Collector(tune.Callback):
 
     def _finish(self, result: TrialResult) -> None:
         if result.status == "failed":
-            result = self._so_far.added_to(result)
+            result = self._partial_results.added_to(result)
         self._result_by_trial[result.trial] = result
         self._write(result)
         self._watch.ended(result)
@@ -196,7 +198,7 @@ class Collector(tune.Callback):
 
     def _write(self, result: TrialResult) -> None:
         write_trial(self._experiment.out, result)
-        self._so_far.ended(result.trial)
+        self._partial_results.ended(result.trial)
 
 
 class _Gauges:

@@ -1,6 +1,6 @@
 """Show an experiment while it runs: a live table on a terminal, plain lines elsewhere.
 
-`Board` is the state; the two watchers (see callbacks.Watcher) show it on a rich Console.
+`Board` is the state; the two listeners (see callbacks.ProgressListener) show it on a rich Console.
 """
 
 import time
@@ -144,7 +144,7 @@ class Board:
         self.row_by_trial[trial] = replace(self.row_by_trial[trial], **changes)  # type: ignore[arg-type]
 
 
-class LiveWatcher:
+class LiveListener:
     """A table that is redrawn in place."""
 
     def __init__(self, board: Board) -> None:
@@ -183,7 +183,7 @@ class LiveWatcher:
         return shown
 
 
-class PlainWatcher:
+class PlainListener:
     """A line for each event."""
 
     def __init__(self, board: Board, console: Console) -> None:
@@ -233,10 +233,10 @@ class PlainWatcher:
         self._console.print(Text(f"{duration(self._board.elapsed_s):>7}  {line}"), soft_wrap=True)
 
 
-class IsolatedWatcher:
+class IsolatedListener:
     """Another watcher whose errors end no run: what it cannot show is left out."""
 
-    def __init__(self, shown: LiveWatcher | PlainWatcher) -> None:
+    def __init__(self, shown: LiveListener | PlainListener) -> None:
         self.shown = shown
 
     def phase(self, text: str) -> None:
@@ -271,21 +271,21 @@ class IsolatedWatcher:
 
 
 @contextmanager
-def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedWatcher]:
+def watching(trials: Sequence[str], console: Console) -> Iterator[IsolatedListener]:
     """Yield the watcher that suits the console, which shows until the block ends.
 
     Its errors do not end the run.
     """
     board = Board(trials)
     if not console.is_terminal:
-        yield IsolatedWatcher(PlainWatcher(board, console))
+        yield IsolatedListener(PlainListener(board, console))
         return
-    watcher = LiveWatcher(board)
+    watcher = LiveListener(board)
     live = Live(watcher, console=console, refresh_per_second=4, transient=True)
     with isolated(_DISPLAY):
         live.start()
     try:
-        yield IsolatedWatcher(watcher)
+        yield IsolatedListener(watcher)
     finally:
         with isolated(_DISPLAY):
             live.stop()

@@ -29,7 +29,7 @@ from optimizer.errors import StorageError, UserError
 from serving.storage import Folder
 
 
-class SoFar:
+class PartialResults:
     """The unfinished results of one run, in its driver.
 
     Call `begin` when the folder is locked, before its settings are written.

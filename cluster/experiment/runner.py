@@ -20,7 +20,7 @@ from cluster.config.code_files import code_in_use
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.session_functions import functions_in_use
 from cluster.experiment import late_tests
-from cluster.experiment.callbacks import Collector, Watcher
+from cluster.experiment.callbacks import Collector, ProgressListener
 from cluster.experiment.prepare import (
     Experiment,
     course_of,
@@ -99,7 +99,7 @@ class RunContext:
 
 
 def run_experiment(
-    experiment: Experiment, watch: Watcher, context: RunContext = RunContext()
+    experiment: Experiment, watch: ProgressListener, context: RunContext = RunContext()
 ) -> tuple[TrialResult, ...]:
     """Run every trial, and return one result for each, in their order.
 
@@ -144,7 +144,7 @@ def run_experiment(
 def _run_trials(
     experiment: Experiment,
     collected: Collector,
-    watch: Watcher,
+    watch: ProgressListener,
     context: RunContext,
     stopping: "_Stopping",
 ) -> None:
@@ -173,7 +173,11 @@ def _run_trials(
 
 
 def _test_late(
-    experiment: Experiment, collected: Collector, watch: Watcher, shared: Shared, cpus: float
+    experiment: Experiment,
+    collected: Collector,
+    watch: ProgressListener,
+    shared: Shared,
+    cpus: float,
 ) -> None:
     """Test what a cancelled job has found, where that takes nothing from a resumed run."""
     cut = late_tests.to_test(collected.close("cancelled"))

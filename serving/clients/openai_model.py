@@ -133,7 +133,7 @@ class OpenAIModel:
         )
 
     async def at_once(self, request: Request) -> Outcome:
-        """Return the outcome without waiting for an outage (see probe.Impatient)."""
+        """Return the outcome without waiting for an outage (see probe.AnswersAtOnce)."""
         retry = replace(
             self._retry,
             retry_s=min(_CHECK_S, self._retry.retry_s),

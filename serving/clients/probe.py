@@ -19,7 +19,7 @@ _HARMLESS = {
 
 
 @runtime_checkable
-class Impatient(Protocol):
+class AnswersAtOnce(Protocol):
     """A model that would wait for an endpoint that is down, and can also do without."""
 
     async def at_once(self, request: Request) -> Outcome:
@@ -60,7 +60,7 @@ async def reach(model: LanguageModel, question: Request = PROBE) -> None:
     """
     outcome = (
         await model.at_once(question)
-        if isinstance(model, Impatient)
+        if isinstance(model, AnswersAtOnce)
         else (await model.complete([question]))[0]
     )
     # A refusal is an answer: the model is there.

@@ -29,14 +29,14 @@ HELD_S = 0.2
 """Seconds that a caller that wants more waits for its answer [ours]."""
 
 
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 """Seconds between two checks whether silent callers live [ours]."""
-LOOK_WITHIN_S = 20.0
+CHECK_WITHIN_S = 20.0
 """Seconds for another node to check that [ours]: it may have to start a worker."""
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class ProcessAddress:
     """The node and process of a caller, so that it can be checked when it is silent."""
 
     node: str
@@ -58,11 +58,11 @@ class EndpointActor:
             grace_s=SILENT_S if grace or context.was_current_actor_reconstructed else 0.0
         )
         self._reported = Wakeup()
-        self._whereabouts: dict[str, Whereabouts] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._address_by_caller: dict[str, ProcessAddress] = {}
+        self._checking: asyncio.Task[None] | None = None
 
     async def report(
-        self, caller: str, report: Report, whereabouts: Whereabouts | None = None
+        self, caller: str, report: Report, address: ProcessAddress | None = None
     ) -> int:
         """Return the slots of a caller.
 
@@ -70,13 +70,13 @@ class EndpointActor:
         others free meanwhile go to it at once.
         """
         granted = self._shared.report(caller, report)
-        if whereabouts and report.demand:
-            self._whereabouts[caller] = whereabouts
+        if address and report.demand:
+            self._address_by_caller[caller] = address
         else:
-            self._whereabouts.pop(caller, None)
+            self._address_by_caller.pop(caller, None)
         self._reported.wake()
-        if self._shared.silent() and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look_whether_they_live())
+        if self._shared.silent() and (self._checking is None or self._checking.done()):
+            self._checking = asyncio.create_task(self._check_silent_callers())
         ends_at = time.monotonic() + HELD_S
         while (
             granted <= report.in_flight
@@ -92,38 +92,34 @@ class EndpointActor:
     async def gone(self, caller: str) -> None:
         """Free the slots of a caller (see FairShare.gone)."""
         self._shared.gone(caller)
-        self._whereabouts.pop(caller, None)
+        self._address_by_caller.pop(caller, None)
         self._reported.wake()
 
     async def use(self) -> Use:
         """Return the use as of now."""
         return self._shared.use()
 
-    async def _look_whether_they_live(self) -> None:
+    async def _check_silent_callers(self) -> None:
         for caller in self._shared.silent():
-            whereabouts = self._whereabouts.get(caller)
-            if (
-                whereabouts
-                and not await self._lives(whereabouts)
-                and caller in self._shared.silent()
-            ):
+            address = self._address_by_caller.get(caller)
+            if address and not await self._lives(address) and caller in self._shared.silent():
                 await self.gone(caller)
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(CHECK_EVERY_S)
 
-    async def _lives(self, whereabouts: Whereabouts) -> bool:
+    async def _lives(self, address: ProcessAddress) -> bool:
         """Return whether a caller's process lives; in doubt it does."""
-        if whereabouts.node == self._node:
-            return lives(whereabouts.process)
+        if address.node == self._node:
+            return lives(address.process)
         try:
-            if whereabouts.node not in await asyncio.to_thread(_nodes_alive):
+            if address.node not in await asyncio.to_thread(_nodes_alive):
                 return False
-            there = NodeAffinitySchedulingStrategy(whereabouts.node, soft=False)
+            there = NodeAffinitySchedulingStrategy(address.node, soft=False)
             checked = (
                 ray.remote(lives)
                 .options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-                .remote(whereabouts.process)
+                .remote(address.process)
             )
-            async with asyncio.timeout(LOOK_WITHIN_S):
+            async with asyncio.timeout(CHECK_WITHIN_S):
                 return bool(await checked)
         except (RayError, OSError, RuntimeError):
             # Ray is away, or the node too slow to reply; a TimeoutError is an OSError.
@@ -144,7 +140,7 @@ class RemoteSlotServer:
         self._base_url = base_url
         self._actor: Any = None
         self._lost_one = False
-        self._whereabouts: Whereabouts | None = None
+        self._address: ProcessAddress | None = None
 
     async def report(self, caller: str, report: Report) -> int | None:
         """Return the slots that the actor grants; None where it does not answer."""
@@ -152,12 +148,12 @@ class RemoteSlotServer:
             self._actor = self._actor or await asyncio.to_thread(
                 endpoint_actor, self._base_url, self._lost_one
             )
-            self._whereabouts = self._whereabouts or Whereabouts(
+            self._address = self._address or ProcessAddress(
                 ray.get_runtime_context().get_node_id(), this_process()
             )
             # Not wait_for, in which a cancellation may be lost.
             async with asyncio.timeout(ANSWERS_WITHIN_S):
-                granted: int = await self._actor.report.remote(caller, report, self._whereabouts)
+                granted: int = await self._actor.report.remote(caller, report, self._address)
             return granted
         except (RayError, OSError, RuntimeError, ValueError):
             # The ValueError: another actor got the name in this very moment.

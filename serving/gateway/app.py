@@ -19,7 +19,7 @@ from serving.gateway.handlers import CompletionHandlers, Meter
 from serving.gateway.health import Health
 from serving.gateway.limits import Rate, SlotLimit
 from serving.gateway.metrics import Metrics
-from serving.gateway.middleware import HEALTH, AccessRule, Guard, RequestLimits, access_rule
+from serving.gateway.middleware import HEALTH, AccessRule, ConcurrencyLimits, Guard, access_rule
 from serving.gateway.origins import Sites
 from serving.gateway.settings import GatewaySettings
 
@@ -97,14 +97,14 @@ def build_app(
     return app
 
 
-def _limits(settings: GatewaySettings, attached_app: AttachedApp | None) -> RequestLimits:
+def _limits(settings: GatewaySettings, attached_app: AttachedApp | None) -> ConcurrencyLimits:
     most, own = settings.max_in_flight, settings.most_per_owner
     listeners = attached_app.listeners if attached_app else 0
     body = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
     upload = (
         BodyLimits(attached_app.upload_bytes, settings.body_timeout_s) if attached_app else body
     )
-    return RequestLimits(
+    return ConcurrencyLimits(
         SlotLimit(most, own),
         SlotLimit(BODIES_TIMES * most, own),
         SlotLimit(listeners, listeners // 2),

@@ -70,7 +70,7 @@ def access_rule(method: str, path: str) -> AccessRule:
 
 
 @dataclass(frozen=True)
-class RequestLimits:
+class ConcurrencyLimits:
     """The limits of concurrent requests and of their bodies."""
 
     requests: SlotLimit
@@ -97,7 +97,7 @@ class Guard:
         authenticator: RequestAuthenticator,
         sites: Sites,
         rate: Rate,
-        limits: RequestLimits,
+        limits: ConcurrencyLimits,
         metrics: Metrics,
         access_rules: Callable[[str, str], AccessRule] = access_rule,
     ) -> None:

@@ -17,7 +17,7 @@ MOST_REPLICAS = 256
 
 
 class Scaling(Strict):
-    """The replicas of a model, between `min` and `max`; a bare number n in place of this means exactly n.
+    """The replicas of a model, from `min` to `max`; a bare number n in place of this means n.
 
     The defaults suit rounds of search, where the target's load comes in bursts: a round's
     evaluations, then nothing while the optimizer model writes proposals.

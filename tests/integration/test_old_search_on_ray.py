@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 class Nobody:
-    """A Watcher that looks away."""
+    """A ProgressListener that looks away."""
 
     def __getattr__(self, name: str) -> object:
         return lambda *_, **__: None

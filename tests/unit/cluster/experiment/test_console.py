@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from cluster.experiment.console import Board, LiveWatcher, PlainWatcher, watching
+from cluster.experiment.console import Board, LiveListener, PlainListener, watching
 from cluster.trial.plan import Progress
 from cluster.trial.result import TrialResult
 
@@ -56,7 +56,7 @@ def test_a_new_round_is_told_once(board: Board) -> None:
 
 def test_lines_say_rounds_and_outcomes(board: Board) -> None:
     text = StringIO()
-    watcher = PlainWatcher(board, Console(file=text, width=200))
+    watcher = PlainListener(board, Console(file=text, width=200))
     watcher.started("one")
     watcher.progressed("one", Progress(0, 0.5, 10, 2))
     watcher.progressed("one", Progress(0, 0.5, 14, 2))
@@ -83,7 +83,7 @@ def test_a_pause_is_told_when_it_begins_and_when_it_ends(board: Board) -> None:
         StringIO(),
         "http://x/v1 does not answer since 14:03:22: waiting for it until 14:13:22 at most.",
     )
-    watcher = PlainWatcher(board, Console(file=text, width=200))
+    watcher = PlainListener(board, Console(file=text, width=200))
     watcher.started("one")
     for paused in ("", pause, pause, "", ""):
         watcher.progressed("one", Progress(paused=paused))
@@ -96,7 +96,7 @@ def test_a_pause_is_told_when_it_begins_and_when_it_ends(board: Board) -> None:
 
 def test_the_live_table_shows_a_pause_once_and_while_it_lasts() -> None:
     board, pause = Board(["one", "two"]), "http://x/v1 does not answer since 14:03:22."
-    watcher = LiveWatcher(board)
+    watcher = LiveListener(board)
 
     def shown(paused: str) -> str:
         for trial in ("one", "two"):
@@ -113,7 +113,7 @@ def test_the_live_table_shows_a_pause_once_and_while_it_lasts() -> None:
 
 def test_a_pruned_trial_says_how_far_it_came(board: Board) -> None:
     text = StringIO()
-    PlainWatcher(board, Console(file=text, width=200)).ended(
+    PlainListener(board, Console(file=text, width=200)).ended(
         result("one", status="pruned", dev_accuracy=0.4, target_calls=9)
     )
     assert "one: pruned at dev accuracy 0.40, 9 target" in text.getvalue()
@@ -122,7 +122,7 @@ def test_a_pruned_trial_says_how_far_it_came(board: Board) -> None:
 
 def test_the_live_table_shows_running_trials_and_the_last_that_ended() -> None:
     board = Board([f"trial-{number}" for number in range(30)])
-    watcher = LiveWatcher(board)
+    watcher = LiveListener(board)
     for number in range(20):
         watcher.started(f"trial-{number}")
         if number < 15:
@@ -137,9 +137,9 @@ def test_the_live_table_shows_running_trials_and_the_last_that_ended() -> None:
 
 def test_the_watcher_suits_the_console() -> None:
     with watching(["one"], Console(file=StringIO())) as plain:
-        assert isinstance(plain.shown, PlainWatcher)
+        assert isinstance(plain.shown, PlainListener)
     with watching(["one"], Console(file=StringIO(), force_terminal=True)) as live:
-        assert isinstance(live.shown, LiveWatcher)
+        assert isinstance(live.shown, LiveListener)
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -34,7 +34,7 @@ APO, ABO = "navigate-apo-s0", "navigate-abo-s0"
 
 
 class Silent:
-    """A Watcher."""
+    """A ProgressListener."""
 
     def __init__(self) -> None:
         self.results: list[TrialResult] = []

@@ -175,7 +175,7 @@ def test_a_watcher_that_breaks_ends_no_run(
     def broken(*_: object) -> None:
         raise KeyError("nobody knows this trial")
 
-    monkeypatch.setattr(f"cluster.experiment.console.PlainWatcher.{call}", broken)
+    monkeypatch.setattr(f"cluster.experiment.console.PlainListener.{call}", broken)
     with watching(["one"], Console(file=io.StringIO())) as watcher:
         for _ in range(2):
             getattr(watcher, call)(*arguments[call])

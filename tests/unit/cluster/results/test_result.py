@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from cluster.experiment.console import _STYLE_BY_STATE, Board, PlainWatcher
+from cluster.experiment.console import _STYLE_BY_STATE, Board, PlainListener
 from cluster.results import results_table, write_results
 from cluster.trial.result import TrialResult
 from optimizer.candidate import Candidate, Round, Standing
@@ -93,7 +93,7 @@ def test_a_trial_that_its_budget_has_ended_says_where_and_what_it_has_measured(
     assert result.ending == told
     assert TrialResult.from_json(result.to_json()) == result
     watched, table = StringIO(), StringIO()
-    PlainWatcher(Board([result.trial]), Console(file=watched, width=300)).ended(result)
+    PlainListener(Board([result.trial]), Console(file=watched, width=300)).ended(result)
     assert f"{told}, test accuracy 0.50 → 0.50" in watched.getvalue()
     Console(file=table, width=200).print(results_table([result]))
     assert told in table.getvalue()
