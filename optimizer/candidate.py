@@ -1,11 +1,12 @@
 """Values of a search: candidates with their lineage, their standings, and rounds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from optimizer.grader import Grader, SameText
-from optimizer.prompt import Prompt
+from optimizer.kept_parts import fault_of
+from optimizer.prompt import SEED_INSTRUCTION, Prompt
 from optimizer.statistics import Gain, Interval, estimate, gain, wilson
 from optimizer.types import Example
 
@@ -197,9 +198,10 @@ class Round:
 
 @dataclass(frozen=True)
 class Problem:
-    """The problem that a strategy works on.
+    """The problem that a strategy works on, and what the optimizer model is told about it.
 
-    It has no test split, and dev items are visible only as standings.
+    It has no test split, and dev items are visible only as standings. A strategy passes it to its
+    operators, which tell what is known: an operator that gets a description alone tells no more.
     """
 
     description: str
@@ -210,3 +212,49 @@ class Problem:
     """Judges a response to a training example by the same rule as the target model's answers:
     "(A)" may be as right as "A".
     """
+    labels: tuple[str, ...] = ()
+    """The allowed answers where all examples share them."""
+    answer_contract: str = ""
+    """How an answer is read, and which one the grader accepts."""
+    where: str = ""
+    """Where the prompt stands in a request to the target model.
+
+    "" marks a plain problem: its questions hold the description, the prompts and the examples, and
+    nothing else. The generated tasks are plain on purpose: their recorded questions and answers,
+    by which every comparison with the built-in models is replayed, have not more in them.
+    """
+    keep: tuple[str, ...] = ()
+    """Parts of the baseline that stand word for word, once and in this order, in every prompt."""
+    baseline_score: float | None = None
+    """The baseline's mean score on the dev items; None until round 0 has measured it."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the optimizer model is told no more than the description."""
+        return not self.where
+
+    @property
+    def adds_steps(self) -> bool:
+        """Return whether steps are added behind the baseline, which stays as it is.
+
+        A baseline that says nothing of the task is replaced by steps (ABO, arXiv 2402.02101).
+        """
+        return bool(self.keep) or self.seed.instruction not in ("", SEED_INSTRUCTION)
+
+    def with_baseline_score(self, standings: Sequence[Standing]) -> "Problem":
+        """Return the problem with the baseline's score as round 0 has measured it.
+
+        A plain problem stays as it is.
+        """
+        known = [one.accuracy for one in standings if one.candidate.operator == "seed"]
+        if self.is_plain or not known or known[0] is None:
+            return self
+        return replace(self, baseline_score=known[0])
+
+    def fault_of(self, prompt: Prompt) -> str:
+        """Return why a prompt does not hold the kept parts; "" where it does.
+
+        The instruction and the steps count. The closing line and the demonstrations are no place
+        for them: the first is a setting, and the others are examples.
+        """
+        return fault_of("\n".join((prompt.instruction, *(s.text for s in prompt.steps))), self.keep)

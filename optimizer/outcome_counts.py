@@ -107,6 +107,8 @@ class OutcomeCounts:
         self._replies: dict[str, Counter[str]] = {}
         self.failures: tuple[Failure, ...] = ()
         """The calls that brought nothing, by reason."""
+        self._refusals: dict[str, tuple[str, int]] = {}
+        """By the likeness of a reason: the reason as it came first, and its number."""
 
     def judged(self, purpose: Purpose, verdicts: Iterable[Verdict]) -> None:
         """Add verdicts on answers of the target model."""
@@ -120,6 +122,26 @@ class OutcomeCounts:
         """Add the reasons of those of the outcomes that brought nothing."""
         if found := failures_of(model, outcomes):
             self.failures = summed((*self.failures, *found))
+
+    def discarded(self, reason: str, proposals: int = 1) -> None:
+        """Add proposals of the optimizer model that a search could not use, and why."""
+        reason = shortened(escaped(reason), LONGEST_REASON)
+        key = likeness(reason)
+        # As with failures, the number of reasons stays bounded.
+        if key not in self._refusals and len(self._refusals) >= MOST_REASONS:
+            key = reason = OTHER_REASONS
+        first, known = self._refusals.get(key, (reason, 0))
+        if proposals:
+            self._refusals[key] = (first, known + proposals)
+
+    @property
+    def refused_proposals(self) -> dict[str, int]:
+        """Return reason -> number of proposals that were discarded for it, the most frequent first.
+
+        A proposal counts once, by the fault of its last reply.
+        """
+        found = sorted(self._refusals.values(), key=lambda one: -one[1])
+        return dict(found)
 
     @property
     def unreadable(self) -> int:

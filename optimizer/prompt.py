@@ -22,6 +22,10 @@ Form = Literal["text", "list", "number", "numbers", "points"]
 digit; `numbers`: entries joined by ';' that each end in a digit; `points`: entries joined by ';'
 that each end in (x,y).
 """
+SEED_INSTRUCTION = "Let's think step by step."
+"""Zero-shot chain of thought (Kojima et al. 2022, arXiv 2205.11916); the baseline of Ma et
+al. 2024, arXiv 2402.02101.
+"""
 ANSWER_LABEL = "Answer:"
 _BLOCK = re.compile(r"^[ \t]*Step (\d{1,3})[ \t]*:[ \t]*", re.MULTILINE)
 ANSWER_LINE = re.compile(
@@ -79,6 +83,10 @@ class Prompt:
     steps: tuple[Step, ...] = ()
     demonstrations: tuple[Demonstration, ...] = ()
     closing: str = ""
+    opening: str = ""
+    """The line that leads from an instruction to the steps behind it; "" where the instruction does
+    that itself.
+    """
 
     @property
     def id(self) -> str:
@@ -90,7 +98,9 @@ class Prompt:
     def text(self) -> str:
         """Return the system message: everything but the demonstrations."""
         numbered = [f"{number}. {step.text}" for number, step in enumerate(self.steps, 1)]
-        return "\n".join(part for part in (self.instruction, *numbered, self.closing) if part)
+        opening = f"\n{self.opening}" if self.opening and self.instruction else self.opening
+        parts = (self.instruction, opening, *numbered, self.closing)
+        return "\n".join(part for part in parts if part)
 
     def render(self, input: str, history: Sequence[Message] = ()) -> tuple[Message, ...]:
         """Return the chat messages for one input.
@@ -123,7 +133,7 @@ class Prompt:
 
     def to_json(self) -> dict[str, Any]:
         """Return the prompt as a JSON object."""
-        return {
+        given = {
             "instruction": self.instruction,
             "steps": [{"text": step.text, "form": step.form} for step in self.steps],
             "demonstrations": [
@@ -131,6 +141,8 @@ class Prompt:
             ],
             "closing": self.closing,
         }
+        # Only where there is one, so that the ids of all other prompts stay what they were.
+        return given | ({"opening": self.opening} if self.opening else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Prompt":
@@ -145,6 +157,7 @@ class Prompt:
                 tuple(Step(**step) for step in data["steps"]),
                 tuple(Demonstration(**shown) for shown in data["demonstrations"]),
                 str(data["closing"]),
+                str(data.get("opening", "")),
             )
             _check_types(prompt)
             return prompt

@@ -3,7 +3,7 @@
 from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
 from optimizer.operators.decompose import decompose
-from optimizer.operators.template import solved
+from optimizer.questions.template import solved
 from optimizer.sampling import some
 
 
@@ -18,7 +18,7 @@ async def decomposed(seed: Candidate, search_context: SearchContext) -> list[Can
         for _ in range(settings.decompositions)
     ]
     plans = await search_context.ask(
-        [decompose(problem.description, seed.prompt.text(), solved(examples)) for examples in shown]
+        [decompose(problem, seed.prompt.text(), solved(examples)) for examples in shown]
     )
     return [
         Candidate(search_context.prompt(steps), "decompose", 0, seed.id) for steps in plans if steps

@@ -52,10 +52,7 @@ async def demonstrated(
             for example in islice(unused[at], settings.demonstrations - len(shown))
         ]
         written = await search_context.ask(
-            [
-                demonstrate(problem.description, candidates[at].prompt.steps, example)
-                for at, example in orders
-            ],
+            [demonstrate(problem, candidates[at].prompt.steps, example) for at, example in orders],
             partial(_checked, problem.grader, orders),
         )
         for (at, _example), demonstration in zip(orders, written, strict=True):
@@ -84,8 +81,9 @@ def spread(examples: Sequence[Example], rng: Random) -> list[Example]:
     turn_by_id = {}
     shuffled = some(examples, len(examples), rng)
     for example in shuffled:
-        turn_by_id[example.id] = turns[example.answers[0]]
-        turns[example.answers[0]] += 1
+        answer = "".join(example.answers[:1])
+        turn_by_id[example.id] = turns[answer]
+        turns[answer] += 1
     return sorted(shuffled, key=lambda example: turn_by_id[example.id])
 
 

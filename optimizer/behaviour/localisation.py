@@ -11,7 +11,7 @@ from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
 from optimizer.operators.asking import Question
 from optimizer.operators.localise import Blame, localise
-from optimizer.sampling import some
+from optimizer.sampling import some_errors
 from optimizer.types import Answer
 
 EVIDENCE_SHOWN = 3
@@ -52,7 +52,7 @@ class Inspection:
         search_context: SearchContext,
     ) -> None:
         samples = [
-            some(wrong, search_context.settings.localised_errors, search_context.rng)
+            some_errors(wrong, search_context.settings.localised_errors, search_context.rng)
             for wrong in errors
         ]
         self._search_context = search_context
@@ -69,8 +69,8 @@ class Inspection:
     @property
     def questions(self) -> list[Question[Blame]]:
         """Return one question for each error."""
-        task = self._search_context.problem.description
-        return [localise(task, parent.prompt.steps, error) for parent, error in self._inspected]
+        problem = self._search_context.problem
+        return [localise(problem, parent.prompt.steps, error) for parent, error in self._inspected]
 
     def findings(self, blames: Sequence[Blame | None]) -> list[Finding]:
         """Return what failed in each parent, given the answers to the questions.

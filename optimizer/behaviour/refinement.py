@@ -61,12 +61,12 @@ def refinement(
 
     A prompt without steps gets a new plan; so does any with `whole` (an ablation).
     """
-    task, parent, blame = search_context.problem.description, finding.parent, finding.blame
+    problem, parent, blame = search_context.problem, finding.parent, finding.blame
     if blame is None or whole:
         return new_plan(parent, finding.cases, finding.reflection, number, search_context)
     steps = parent.prompt.steps
     return Draft(
-        refine(task, steps, blame, finding.cases, setbacks.of(steps[blame.step - 1])),
+        refine(problem, steps, blame, finding.cases, setbacks.of(steps[blame.step - 1])),
         lambda new: Candidate(
             parent.prompt.with_step(blame.step, *new),
             "refine",

@@ -25,7 +25,7 @@ class Group:
 
 def criticism(group: Group, search_context: SearchContext) -> Question[str]:
     """Return the question why the prompt led to these errors."""
-    return criticise(search_context.problem.description, group.parent.prompt.text(), group.errors)
+    return criticise(search_context.problem, group.parent.prompt.text(), group.errors)
 
 
 def revision(group: Group, reason: str, number: int, search_context: SearchContext) -> Draft:
@@ -34,6 +34,6 @@ def revision(group: Group, reason: str, number: int, search_context: SearchConte
     if not parent.prompt.steps:
         return new_plan(parent, group.errors, reason, number, search_context)
     return Draft(
-        revise(search_context.problem.description, parent.prompt.steps, group.errors, reason),
+        revise(search_context.problem, parent.prompt.steps, group.errors, reason),
         lambda steps: Candidate(search_context.prompt(steps), "revise", number, parent.id, reason),
     )

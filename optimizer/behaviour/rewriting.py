@@ -10,8 +10,8 @@ from optimizer.behaviour.search_context import SearchContext
 from optimizer.candidate import Candidate
 from optimizer.operators.asking import Question
 from optimizer.operators.decompose import decompose
-from optimizer.operators.template import attempted
 from optimizer.prompt import Step
+from optimizer.questions.template import attempted
 from optimizer.types import Answer
 
 
@@ -33,7 +33,10 @@ def new_plan(
     """Draft a new plan of all steps, from errors of the parent and their known reason."""
     return Draft(
         decompose(
-            search_context.problem.description, parent.prompt.text(), attempted(cases), reason
+            search_context.problem,
+            parent.prompt.text(),
+            attempted(cases, not search_context.problem.is_plain),
+            reason,
         ),
         lambda steps: Candidate(
             search_context.prompt(steps), "decompose", number, parent.id, reason

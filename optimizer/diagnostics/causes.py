@@ -14,8 +14,8 @@ from optimizer.diagnostics.similarity import nearest
 from optimizer.operators.asking import Asking
 from optimizer.operators.decompose import decompose
 from optimizer.operators.localise import localise
-from optimizer.operators.template import solved
 from optimizer.prompt import Step
+from optimizer.questions.template import solved
 from optimizer.tasks.generated import GeneratedTask
 from optimizer.tasks.generated.faults import first_fault
 from optimizer.types import Answer
@@ -87,7 +87,7 @@ class ByLocaliser:
     A feedback blames the step with most of its words.
     """
 
-    description: str
+    problem: Problem
     steps: tuple[Step, ...]
     ask: Asking
 
@@ -103,7 +103,7 @@ class ByLocaliser:
 
     async def of(self, errors: Sequence[Answer]) -> list[str | None]:
         """Return the step that the localiser blames for each wrong answer."""
-        blames = await self.ask([localise(self.description, self.steps, error) for error in errors])
+        blames = await self.ask([localise(self.problem, self.steps, error) for error in errors])
         return [self.labels[blame.step - 1] if blame else None for blame in blames]
 
     def named(self, feedback: str) -> str | None:
@@ -118,5 +118,5 @@ async def by_localiser(problem: Problem, ask: Asking) -> ByLocaliser:
     Without a readable plan there are no steps, and no cause is ever known.
     """
     text = problem.seed.text()
-    [steps] = await ask([decompose(problem.description, text, solved(problem.train[:SHOWN]))])
-    return ByLocaliser(problem.description, steps or (), ask)
+    [steps] = await ask([decompose(problem, text, solved(problem.train[:SHOWN]))])
+    return ByLocaliser(problem, steps or (), ask)

@@ -86,7 +86,7 @@ async def feedbacks_on(evidence: Evidence, problem: Problem, ask: Asking) -> tup
 
     All are one batch. Failed ones are left out.
     """
-    task, prompt = problem.description, evidence.prompt.text()
+    prompt = evidence.prompt.text()
     shown: list[tuple[Given, int, AnswerSet]] = [
         *(("errors", at, answers) for at, answers in enumerate(evidence.error_sets)),
         *(("right", at, answers) for at, answers in enumerate(evidence.right_sets)),
@@ -94,7 +94,7 @@ async def feedbacks_on(evidence: Evidence, problem: Problem, ask: Asking) -> tup
     ]
     texts = await ask(
         [
-            criticise(task, prompt, answers) if answers else criticise_unseen(task, prompt)
+            criticise(problem, prompt, answers) if answers else criticise_unseen(problem, prompt)
             for _, _, answers in shown
         ]
     )

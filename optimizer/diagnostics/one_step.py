@@ -190,13 +190,17 @@ async def _drafts(
     """Return arm, instruction and reason of every different new prompt."""
     on_errors = [feedback for feedback in feedbacks if feedback.given == "errors"]
     questions = [
-        edit(problem.description, problem.seed.instruction, evidence.error_sets[one.set], one.text)
+        edit(problem, problem.seed.instruction, evidence.error_sets[one.set], one.text)
         for one in on_errors
     ]
-    texts = await ask([*questions, *(paraphrase(problem.seed.instruction) for _ in on_errors)])
+    texts = await ask(
+        [*questions, *(paraphrase(problem.seed.instruction, problem) for _ in on_errors)]
+    )
     edits, reworded = texts[: len(on_errors)], [text for text in texts[len(on_errors) :] if text]
     # Rewordings of one short prompt are soon all alike: they are reworded once more.
-    reworded += [text for text in await ask([paraphrase(text) for text in reworded]) if text]
+    reworded += [
+        text for text in await ask([paraphrase(text, problem) for text in reworded]) if text
+    ]
     drafts: list[tuple[Arm, str, str]] = [
         (_arm(feedback), text, feedback.text)
         for feedback, text in zip(on_errors, edits, strict=True)

@@ -11,10 +11,10 @@ from random import Random
 from typing import Generic, TypeVar
 
 from optimizer.errors import BudgetExhausted
-from optimizer.operators.reply import Unreadable
-from optimizer.operators.template import shown_part
 from optimizer.outcome_counts import Attempt, ReplyKind
 from optimizer.protocols import OptimizerModel
+from optimizer.questions.reply import Unreadable
+from optimizer.questions.template import shown_part
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 
 T = TypeVar("T")
@@ -124,7 +124,10 @@ class Asking:
         # Not strict: the budget may have refused some of the repeated questions.
         for (at, _), result in zip(faults, second, strict=False):
             found[at] = result
-        self._parse_failures += sum(isinstance(result, Fault) for result in found)
+        unread = [result for result in found if isinstance(result, Fault)]
+        self._parse_failures += len(unread)
+        for fault in unread:
+            self._outcome_counts.discarded(fault.reason)
         return [None if isinstance(result, Fault) else result for result in found]
 
     def take_parse_failures(self) -> int:
@@ -134,6 +137,10 @@ class Asking:
         """
         taken, self._parse_failures, self._read = self._parse_failures, 0, 0
         return taken
+
+    def refused(self, reason: str, proposals: int) -> None:
+        """Count proposals that were read, and that the strategy does not use for this reason."""
+        self._outcome_counts.discarded(reason, proposals)
 
     def go_on(self) -> None:
         """Check behind each round that the budget was not exhausted in it.

@@ -5,12 +5,13 @@ al., arXiv 2402.02101, section 4); no search uses it.
 """
 
 from optimizer.operators.asking import Question
-from optimizer.operators.reply import read_reason
-from optimizer.operators.template import fill, load
+from optimizer.questions.reply import read_reason
+from optimizer.questions.template import fill, load
+from optimizer.questions.told import AboutTask, told
 
 _TEMPLATE = load("criticise_unseen")
 
 
-def criticise_unseen(task: str, prompt: str) -> Question[str]:
+def criticise_unseen(task: AboutTask, prompt: str) -> Question[str]:
     """Ask for one reason, as `criticise` does, from the task and the prompt alone."""
-    return Question(fill(_TEMPLATE, task=task, prompt=prompt), read_reason)
+    return Question(fill(_TEMPLATE, task=told(task), prompt=prompt), read_reason)

@@ -11,9 +11,10 @@ from functools import partial
 from optimizer.errors import shortened
 from optimizer.grader import Grader
 from optimizer.operators.asking import Question
-from optimizer.operators.reply import Unreadable, read_only_tag
-from optimizer.operators.template import FORMS, fill, forms, load, numbered, solved
 from optimizer.prompt import Demonstration, Prompt, Step, Trace, followed_steps, read_trace
+from optimizer.questions.reply import Unreadable, read_only_tag
+from optimizer.questions.template import FORMS, fill, forms, load, numbered, solved
+from optimizer.questions.told import AboutTask, told
 from optimizer.types import Completion, Example
 
 _TEMPLATE = load("demonstrate")
@@ -21,13 +22,19 @@ _QUOTED = 200
 """Maximum number of characters of an answer in a complaint."""
 
 
-def demonstrate(task: str, steps: Sequence[Step], example: Example) -> Question[Demonstration]:
+def demonstrate(
+    task: AboutTask, steps: Sequence[Step], example: Example
+) -> Question[Demonstration]:
     """Ask for a demonstration of the steps on one training example.
 
     Whether its answer is right is checked behind the reading, all at once: see `faults`.
     """
     text = fill(
-        _TEMPLATE, task=task, steps=numbered(steps), forms=forms(steps), examples=solved([example])
+        _TEMPLATE,
+        task=told(task),
+        steps=numbered(steps),
+        forms=forms(steps),
+        examples=solved([example]),
     )
     return Question(text, partial(_read, steps=tuple(steps), example=example))
 

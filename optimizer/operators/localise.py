@@ -10,9 +10,10 @@ from functools import partial
 from typing import Literal, get_args
 
 from optimizer.operators.asking import Question
-from optimizer.operators.reply import Unreadable, read_tag
-from optimizer.operators.template import attempted, fill, load, numbered
 from optimizer.prompt import Step
+from optimizer.questions.reply import Unreadable, read_tag
+from optimizer.questions.template import attempted, fill, load, numbered
+from optimizer.questions.told import AboutTask, is_plain, told_with_baseline
 from optimizer.types import Answer
 
 Kind = Literal["skipped", "wrong", "ambiguous"]
@@ -33,9 +34,14 @@ class Blame:
     evidence: str
 
 
-def localise(task: str, steps: Sequence[Step], error: Answer) -> Question[Blame]:
+def localise(task: AboutTask, steps: Sequence[Step], error: Answer) -> Question[Blame]:
     """Ask where the target model's wrong answer went wrong first."""
-    text = fill(_TEMPLATE, task=task, steps=numbered(steps), examples=attempted([error]))
+    text = fill(
+        _TEMPLATE,
+        task=told_with_baseline(task),
+        steps=numbered(steps),
+        examples=attempted([error], not is_plain(task)),
+    )
     return Question(text, partial(_read, steps=len(steps)))
 
 

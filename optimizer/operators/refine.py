@@ -9,9 +9,10 @@ from functools import partial
 
 from optimizer.operators.asking import Question
 from optimizer.operators.localise import Blame
-from optimizer.operators.reply import Unreadable, read_steps
-from optimizer.operators.template import attempted, fill, load, numbered
 from optimizer.prompt import Step
+from optimizer.questions.reply import Unreadable, read_steps
+from optimizer.questions.template import attempted, fill, load, numbered
+from optimizer.questions.told import AboutTask, is_plain, told_with_baseline
 from optimizer.types import Answer
 
 MAX_PARTS = 3
@@ -30,7 +31,7 @@ class Setback:
 
 
 def refine(
-    task: str,
+    task: AboutTask,
     steps: Sequence[Step],
     blame: Blame,
     cases: Sequence[Answer],
@@ -39,7 +40,7 @@ def refine(
     """Ask for one to three steps in place of the blamed one.
 
     Args:
-        task: The task's description.
+        task: The task, or its description alone.
         steps: All steps of the prompt.
         blame: The failing step.
         cases: Errors in which it failed.
@@ -49,15 +50,16 @@ def refine(
     tried = [setback.wording for setback in setbacks]
     text = fill(
         _TEMPLATE,
-        task=task,
+        task=told_with_baseline(task),
         steps=numbered(steps),
         step=str(blame.step),
         kind=blame.kind,
         evidence=blame.evidence,
-        examples=attempted(cases),
+        examples=attempted(cases, not is_plain(task)),
         tried="\n".join(f"{setback.wording}{BECAUSE}{setback.reason}" for setback in setbacks),
     )
-    return Question(text, partial(_read, refused=frozenset((steps[blame.step - 1].text, *tried))))
+    refused = frozenset((steps[blame.step - 1].text, *tried))
+    return Question(text, partial(_read, refused=refused, task=task))
 
 
 def wording(steps: Sequence[Step]) -> str:
@@ -65,8 +67,8 @@ def wording(steps: Sequence[Step]) -> str:
     return " / ".join(step.text for step in steps)
 
 
-def _read(reply: str, refused: frozenset[str]) -> tuple[Step, ...]:
-    steps = read_steps(reply, at_most=MAX_PARTS)
+def _read(reply: str, refused: frozenset[str], task: AboutTask) -> tuple[Step, ...]:
+    steps = read_steps(reply, MAX_PARTS, task)
     if wording(steps) in refused:
         raise Unreadable(
             "its <steps> repeats the old step, or a replacement that was tried and did not help"

@@ -3,15 +3,15 @@
 APE's resampling, arXiv 2211.01910, section 3.3.
 """
 
-from functools import partial
-
 from optimizer.operators.asking import Question
-from optimizer.operators.reply import read_prompt
-from optimizer.operators.template import fill, load
+from optimizer.operators.new_prompt import new_prompt
+from optimizer.questions.template import fill, load
+from optimizer.questions.told import AboutTask, told_with_fixed_parts
 
 _TEMPLATE = load("vary")
 
 
-def vary(task: str, prompt: str) -> Question[str]:
+def vary(task: AboutTask, prompt: str) -> Question[str]:
     """Ask for a variation of a prompt that keeps its meaning."""
-    return Question(fill(_TEMPLATE, task=task, prompt=prompt), partial(read_prompt, old=prompt))
+    text = fill(_TEMPLATE, task=told_with_fixed_parts(task), prompt=prompt)
+    return new_prompt(text, task, prompt)

@@ -30,10 +30,10 @@ from optimizer.behaviour.search_context import SearchContext
 from optimizer.behaviour.settings import BehaviourSettings
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
+from optimizer.operators.new_prompt import sampling_for
 from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.minibatch import errors_by_parent
-from optimizer.types import Sampling
 from optimizer.validators import at_least, one_of
 
 Localise = Literal["vote", "random"]
@@ -67,7 +67,7 @@ class ABO(BehaviourSettings):
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """Yield the rounds of the search (see protocols.Strategy)."""
-        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
+        ask = Asking(optimizer, sampling_for(problem, self.temperature, self.max_tokens), rng)
         search_context, setbacks, early_stopping = (
             SearchContext(self, problem, ask, rng),
             Setbacks(),
@@ -88,6 +88,7 @@ class ABO(BehaviourSettings):
         )
         yield latest
         ask.go_on()
+        search_context = search_context.measured(standings)
         while latest.number < self.rounds and not early_stopping.reached(latest):
             number, parents = latest.number + 1, latest.kept
             errors = await errors_by_parent(parents, problem.train, self.minibatch, evaluate, rng)

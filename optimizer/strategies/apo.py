@@ -8,6 +8,7 @@ of errors sees the reason of that group's critic. The rest of a round is in refl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optimizer.candidate import Problem
 from optimizer.operators.asking import Asking
 from optimizer.strategies.reflection import Group, Reflection
 
@@ -17,7 +18,7 @@ class APO(Reflection):
     """The settings are those of Reflection, with ProTeGi's defaults."""
 
     async def _guidance(
-        self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
+        self, groups: Sequence[Group], reasons: Sequence[str | None], problem: Problem, ask: Asking
     ) -> Sequence[str | None]:
         """Return for each editor its own critic's reason."""
         return reasons

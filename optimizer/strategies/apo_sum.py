@@ -10,6 +10,7 @@ The paper's text and code of this arm are not public: this is our reading of its
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from optimizer.candidate import Problem
 from optimizer.operators.asking import Asking
 from optimizer.operators.summarise import summarise
 from optimizer.strategies.reflection import Group, Reflection
@@ -23,7 +24,7 @@ class APOSum(Reflection):
     """
 
     async def _guidance(
-        self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
+        self, groups: Sequence[Group], reasons: Sequence[str | None], problem: Problem, ask: Asking
     ) -> Sequence[str | None]:
         """Return for each editor the causes of its prompt.
 
@@ -34,9 +35,15 @@ class APOSum(Reflection):
             if reason:
                 given_by_parent.setdefault(group.parent.id, []).append(reason)
         prompt_by_parent = {group.parent.id: group.parent.prompt.instruction for group in groups}
+        # A grader's feedback, such as which field is wrong, is shown to the summary itself: a
+        # critic sees a few errors, and may not repeat it.
+        feedback_by_parent: dict[str, list[str]] = {}
+        for group in groups:
+            said = [error.score.feedback for error in group.errors]
+            feedback_by_parent.setdefault(group.parent.id, []).extend(said)
         causes = await ask(
             [
-                summarise(task, prompt_by_parent[parent], given)
+                summarise(problem, prompt_by_parent[parent], given, feedback_by_parent[parent])
                 for parent, given in given_by_parent.items()
             ]
         )

@@ -31,10 +31,11 @@ from optimizer.behaviour.search_context import SearchContext
 from optimizer.behaviour.settings import BehaviourSettings
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.operators.asking import Asking, Question
+from optimizer.operators.new_prompt import sampling_for
 from optimizer.protocols import Evaluator, OptimizerModel
-from optimizer.sampling import some
+from optimizer.sampling import some, some_errors
 from optimizer.strategies.lineage import unseen
-from optimizer.types import Answer, Sampling
+from optimizer.types import Answer
 from optimizer.validators import at_least, at_most
 
 
@@ -65,7 +66,7 @@ class Hybrid(BehaviourSettings):
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """Yield the rounds of the search (see protocols.Strategy)."""
-        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
+        ask = Asking(optimizer, sampling_for(problem, self.temperature, self.max_tokens), rng)
         search_context, setbacks, early_stopping = (
             SearchContext(self, problem, ask, rng),
             Setbacks(),
@@ -86,6 +87,7 @@ class Hybrid(BehaviourSettings):
         )
         yield latest
         ask.go_on()
+        search_context = search_context.measured(standings)
         while latest.number < self.rounds and not early_stopping.reached(latest):
             number = latest.number + 1
             parents = await self._parents(latest, problem, evidence, rng)
@@ -154,7 +156,7 @@ class Hybrid(BehaviourSettings):
         groups = [
             Group(
                 parent.candidate,
-                tuple(some(parent.errors, self.errors_per_group, search_context.rng)),
+                tuple(some_errors(parent.errors, self.errors_per_group, search_context.rng)),
             )
             for parent in parents
             for _ in range(parent.revisions)

@@ -15,11 +15,12 @@ from typing import Literal, get_args
 from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
 from optimizer.operators.induce import induce
+from optimizer.operators.new_prompt import sampling_for
 from optimizer.operators.vary import vary
 from optimizer.protocols import Evaluator, OptimizerModel
+from optimizer.questions.edits import is_long
 from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
-from optimizer.types import Sampling
 from optimizer.validators import at_least, one_of
 
 Pool = Literal["induce", "vary"]
@@ -63,7 +64,7 @@ class IterativeAPE:
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """Yield the rounds of the search (see protocols.Strategy)."""
-        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
+        ask = Asking(optimizer, sampling_for(problem, self.temperature, self.max_tokens), rng)
         seed = Candidate(problem.seed, "seed", 0)
         pool = unseen(await self._pool(seed, problem, ask, rng), {seed.id})
         seen = {seed.id, *(candidate.id for candidate in pool)}
@@ -76,6 +77,7 @@ class IterativeAPE:
         )
         yield latest
         ask.go_on()
+        problem = problem.with_baseline_score(standings)
         for number in range(1, self.rounds + 1):
             survivors = latest.kept
             variations = unseen(await self._variations(survivors, problem, ask, number), seen)
@@ -89,10 +91,11 @@ class IterativeAPE:
     async def _pool(
         self, seed: Candidate, problem: Problem, ask: Asking, rng: Random
     ) -> list[Candidate]:
-        if self.source == "vary":
+        # A long baseline cannot be guessed from a few examples: it would be thrown away.
+        if self.source == "vary" or is_long(problem.seed.instruction):
             return await self._variations([seed] * self.pool, problem, ask, 0)
         shown = [some(problem.train, self.solved_examples, rng) for _ in range(self.pool)]
-        texts = await ask([induce(problem.description, examples) for examples in shown])
+        texts = await ask([induce(problem, examples) for examples in shown])
         return [_child(seed, "induce", text, 0) for text in texts if text]
 
     async def _variations(
@@ -100,9 +103,7 @@ class IterativeAPE:
     ) -> list[Candidate]:
         # An empty instruction cannot be reworded.
         worded = [parent for parent in parents if parent.prompt.instruction]
-        texts = await ask(
-            [vary(problem.description, parent.prompt.instruction) for parent in worded]
-        )
+        texts = await ask([vary(problem, parent.prompt.instruction) for parent in worded])
         return [
             _child(parent, "vary", text, number)
             for parent, text in zip(worded, texts, strict=True)

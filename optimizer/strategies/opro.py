@@ -14,11 +14,12 @@ from random import Random
 
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.operators.asking import Asking
+from optimizer.operators.new_prompt import sampling_for
 from optimizer.operators.propose import propose
 from optimizer.protocols import Evaluator, OptimizerModel
+from optimizer.questions.reply import MOST_OF_BASELINE
 from optimizer.sampling import some
 from optimizer.strategies.scores import Scores
-from optimizer.types import Sampling
 from optimizer.validators import at_least
 
 
@@ -48,7 +49,9 @@ class OPRO:
     exemplars: int = 3
     """Training examples shown with their answers, a new choice each round."""
     max_characters: int = 500
-    """Longer instructions are dropped; the question states this limit [ours]."""
+    """Longer instructions are dropped; the question states this limit [ours]. Where the baseline is
+    long it is half as much again as that.
+    """
     beam: int = 4
     """Best prompts that compete again in the next round, as many as in APO [ours]. The paper's code
     has none: it keeps them all, and measures each once, on everything.
@@ -74,7 +77,7 @@ class OPRO:
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """Yield the rounds of the search (see protocols.Strategy)."""
-        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
+        ask = Asking(optimizer, sampling_for(problem, self.temperature, self.max_tokens), rng)
         archive = _Archive()
         seed = Candidate(problem.seed, "seed", 0)
         archive.admit(seed)
@@ -82,20 +85,23 @@ class OPRO:
         archive.note(standings)
         latest = Round(0, standings, "The baseline alone.")
         yield latest
+        problem = problem.with_baseline_score(standings)
+        # The limit follows a long baseline: every proposal would be dropped otherwise.
+        most = max(self.max_characters, int(MOST_OF_BASELINE * len(seed.prompt.instruction)))
         for number in range(1, self.rounds + 1):
             shown = archive.best(self.shown, self.hide_below)
             exemplars = some(problem.train, self.exemplars, rng)
-            texts = await ask(
-                [propose(problem.description, shown, exemplars, self.max_characters)] * self.samples
-            )
+            texts = await ask([propose(problem, shown, exemplars, most)] * self.samples)
             # All that were shown are its parents; a lineage is a tree, so the best survivor stands
             # for them.
             parent = latest.best.candidate
             drawn = [
                 Candidate(replace(parent.prompt, instruction=text), "propose", number, parent.id)
                 for text in texts
-                if text and len(text) <= self.max_characters
+                if text and len(text) <= most
             ]
+            overlong = sum(len(text or "") > most for text in texts)
+            ask.refused(f"it is longer than {most} characters", overlong)
             children = [candidate for candidate in drawn if archive.admit(candidate)]
             standings = await evaluate.select([*latest.kept, *children], self.beam, rng)
             archive.note(standings)

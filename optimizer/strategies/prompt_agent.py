@@ -20,13 +20,14 @@ from random import Random
 from optimizer.candidate import Candidate, Problem, Round, Standing
 from optimizer.operators.asking import Asking
 from optimizer.operators.criticise import criticise
+from optimizer.operators.new_prompt import sampling_for
 from optimizer.operators.rewrite import rewrite
 from optimizer.protocols import Evaluator, OptimizerModel
 from optimizer.sampling import some
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.scores import Scores
 from optimizer.strategies.tree import Node, back_propagate, best_of, selected
-from optimizer.types import Answer, Sampling
+from optimizer.types import Answer
 from optimizer.validators import at_least
 
 ALL_RIGHT = (
@@ -94,7 +95,7 @@ class PromptAgent:
         writer = _Writer(
             self,
             problem,
-            Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng),
+            Asking(optimizer, sampling_for(problem, self.temperature, self.max_tokens), rng),
             evaluate,
             rng,
         )
@@ -103,6 +104,7 @@ class PromptAgent:
         standings = await evaluate.select([seed], 1, rng)
         scores.note(standings)
         yield Round(0, standings, "The baseline alone.")
+        writer.problem = problem.with_baseline_score(standings)
         root = Node(seed, scores.score(seed.id) or 0.0, ended=self.depth_limit == 0)
         threshold, result, number = root.reward, root, 0
         paths: list[list[Node]] = []
@@ -189,7 +191,7 @@ class _Writer:
     ) -> None:
         self.ask = ask
         self._settings = settings
-        self._problem = problem
+        self.problem = problem
         self._evaluate = evaluate
         self._rng = rng
         self._seen = {problem.seed.id}
@@ -203,10 +205,7 @@ class _Writer:
         series = [node.candidate.prompt.instruction for node in path]
         drafts = await self._drafts(parent)
         texts = await self.ask(
-            [
-                rewrite(self._problem.description, series, draft.answers, draft.reason)
-                for draft in drafts
-            ]
+            [rewrite(self.problem, series, draft.answers, draft.reason) for draft in drafts]
         )
         written = unseen(
             [
@@ -227,7 +226,7 @@ class _Writer:
 
     async def _drafts(self, parent: Candidate) -> list[_Draft]:
         batches = [
-            some(self._problem.train, self._settings.batch, self._rng)
+            some(self.problem.train, self._settings.batch, self._rng)
             for _ in range(self._settings.expand_width)
         ]
         answers = iter(
@@ -239,7 +238,7 @@ class _Writer:
         shown = [_errors(tried) or _right(tried) for tried in tries]
         reasons = await self.ask(
             [
-                criticise(self._problem.description, parent.prompt.instruction, answers)
+                criticise(self.problem, parent.prompt.instruction, answers)
                 for answers in shown
                 if _errors(answers)
             ]

@@ -17,13 +17,14 @@ from optimizer.candidate import Candidate, Problem, Round
 from optimizer.operators.asking import Asking
 from optimizer.operators.criticise import criticise
 from optimizer.operators.edit import edit
+from optimizer.operators.new_prompt import sampling_for
 from optimizer.operators.paraphrase import paraphrase
 from optimizer.prompt import Prompt
 from optimizer.protocols import Evaluator, OptimizerModel
-from optimizer.sampling import some
+from optimizer.sampling import some, some_errors
 from optimizer.strategies.lineage import unseen
 from optimizer.strategies.minibatch import errors_by_parent
-from optimizer.types import Answer, Sampling
+from optimizer.types import Answer
 from optimizer.validators import at_least
 
 
@@ -84,7 +85,7 @@ class Reflection(ABC):
 
     @abstractmethod
     async def _guidance(
-        self, groups: Sequence[Group], reasons: Sequence[str | None], task: str, ask: Asking
+        self, groups: Sequence[Group], reasons: Sequence[str | None], problem: Problem, ask: Asking
     ) -> Sequence[str | None]:
         """Return the reason that the editor of each group sees, given the critics' reasons.
 
@@ -95,18 +96,19 @@ class Reflection(ABC):
         self, problem: Problem, optimizer: OptimizerModel, evaluate: Evaluator, rng: Random
     ) -> AsyncIterator[Round]:
         """Yield the rounds of the search (see protocols.Strategy)."""
-        ask = Asking(optimizer, Sampling(self.temperature, self.max_tokens), rng)
+        ask = Asking(optimizer, sampling_for(problem, self.temperature, self.max_tokens), rng)
         seed = Candidate(problem.seed, "seed", 0)
         seen = {seed.id}
         standings = await evaluate.select([seed], self.beam, rng)
         latest = Round(0, standings, "The baseline alone.")
         yield latest
+        problem = problem.with_baseline_score(standings)
         for number in range(1, self.rounds + 1):
             parents = latest.kept
             errors = await errors_by_parent(parents, problem.train, self.minibatch, evaluate, rng)
             groups = self._groups(parents, errors, rng)
-            edits = await self._edits(groups, problem.description, ask, number)
-            paraphrases = await self._paraphrases(parents, edits, ask, number)
+            edits = await self._edits(groups, problem, ask, number)
+            paraphrases = await self._paraphrases(parents, edits, problem, ask, number)
             children = self._capped(parents, unseen([*edits, *paraphrases], seen), rng)
             seen.update(child.id for child in children)
             standings = await evaluate.select([*parents, *children], self.beam, rng)
@@ -122,26 +124,26 @@ class Reflection(ABC):
         self, parents: Sequence[Candidate], errors: Sequence[list[Answer]], rng: Random
     ) -> list[Group]:
         return [
-            Group(parent, tuple(some(wrong, self.errors_per_group, rng)))
+            Group(parent, tuple(some_errors(wrong, self.errors_per_group, rng)))
             for parent, wrong in zip(parents, errors, strict=True)
             if wrong
             for _ in range(self.error_groups)
         ]
 
     async def _edits(
-        self, groups: Sequence[Group], task: str, ask: Asking, number: int
+        self, groups: Sequence[Group], problem: Problem, ask: Asking, number: int
     ) -> list[Candidate]:
         """Run the critic, then the editor: at most one new prompt for each group."""
         reasons = await ask(
-            [criticise(task, group.parent.prompt.instruction, group.errors) for group in groups]
+            [criticise(problem, group.parent.prompt.instruction, group.errors) for group in groups]
         )
-        guidance = await self._guidance(groups, reasons, task, ask)
+        guidance = await self._guidance(groups, reasons, problem, ask)
         criticised = [
             (group, reason) for group, reason in zip(groups, guidance, strict=True) if reason
         ]
         texts = await ask(
             [
-                edit(task, group.parent.prompt.instruction, group.errors, reason)
+                edit(problem, group.parent.prompt.instruction, group.errors, reason)
                 for group, reason in criticised
             ]
         )
@@ -158,7 +160,12 @@ class Reflection(ABC):
         ]
 
     async def _paraphrases(
-        self, parents: Sequence[Candidate], edits: Sequence[Candidate], ask: Asking, number: int
+        self,
+        parents: Sequence[Candidate],
+        edits: Sequence[Candidate],
+        problem: Problem,
+        ask: Asking,
+        number: int,
     ) -> list[Candidate]:
         """Return rewordings of the beam and of its edits.
 
@@ -172,7 +179,7 @@ class Reflection(ABC):
         drawn = [
             origin for origin in origins if origin[0].instruction for _ in range(self.paraphrases)
         ]
-        texts = await ask([paraphrase(prompt.instruction) for prompt, _, _ in drawn])
+        texts = await ask([paraphrase(prompt.instruction, problem) for prompt, _, _ in drawn])
         return [
             Candidate(replace(prompt, instruction=text), "paraphrase", number, parent, reason)
             for (prompt, parent, reason), text in zip(drawn, texts, strict=True)

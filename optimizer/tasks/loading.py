@@ -14,7 +14,7 @@ from optimizer.graders.graders import GRADERS, GraderSpec, as_spec
 from optimizer.graders.reading.numbers import as_number
 from optimizer.graders.regex import check_pattern
 from optimizer.paths import expanded
-from optimizer.prompt import ANSWER_LABEL
+from optimizer.prompt import ANSWER_LABEL, SEED_INSTRUCTION
 from optimizer.tasks.columns import Columns, is_json_object
 from optimizer.tasks.files import read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
@@ -25,7 +25,7 @@ from optimizer.tasks.rows import Source
 from optimizer.tasks.sizes import Shares, SizeRule, Sizes
 from optimizer.tasks.splitting import first_of_each
 from optimizer.tasks.targets import few_targets, solved, with_yes_no
-from optimizer.tasks.task import MOST_LABELS, SEED_INSTRUCTION, Task, hash_examples
+from optimizer.tasks.task import MOST_LABELS, Task, hash_examples
 from optimizer.types import Completion, Example
 
 MOST_IMPOSSIBLE = 0.2

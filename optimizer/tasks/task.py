@@ -18,11 +18,6 @@ from optimizer.tasks.locked import LockedSplit
 from optimizer.tasks.sizes import Sizes as Sizes
 from optimizer.types import Example
 
-SEED_INSTRUCTION = "Let's think step by step."
-"""Zero-shot chain of thought (Kojima et al. 2022, arXiv 2205.11916); the starting prompt of Ma et
-al. 2024, arXiv 2402.02101.
-"""
-
 
 MOST_LABELS = 50
 """Number of labels above which they are not listed [ours]."""

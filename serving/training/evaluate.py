@@ -19,12 +19,11 @@ from rich.table import Table
 from optimizer.errors import DataError, PromptrayError
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import grader_named
-from optimizer.prompt import Demonstration, Prompt, Step, adherence
+from optimizer.prompt import SEED_INSTRUCTION, Demonstration, Prompt, Step, adherence
 from optimizer.selection import SELECTION_RULES
 from optimizer.tasks.files import read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask, Item
 from optimizer.tasks.loading import default_scorer
-from optimizer.tasks.task import SEED_INSTRUCTION
 from optimizer.types import Answer, Example, Sampling
 from serving.engines.rulebook.phrasebook import PHRASEBOOK, STRONGER, task_behind
 from serving.models import open_in_process

@@ -1,6 +1,6 @@
 """Demonstrate: carry out the steps on one item."""
 
-from optimizer.operators.template import escape
+from optimizer.questions.template import escape
 from serving.engines.rulebook.metaprompt import Query
 from serving.engines.rulebook.phrasebook import kind_of
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from optimizer.operators.refine import BECAUSE
-from optimizer.operators.template import escape, unescape
+from optimizer.questions.template import escape, unescape
 from optimizer.tasks.generated import Item
 from serving.engines.rulebook.phrasebook import task_behind
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from optimizer.operators.template import escape
+from optimizer.questions.template import escape
 from serving.engines.rulebook.metaprompt import Query
 from serving.engines.rulebook.phrasebook import STOCK_REASONS
 

@@ -16,10 +16,10 @@ from cluster.text.diff import word_diff
 from optimizer.graders.graders import grader_named
 from optimizer.graders.reading.choices import choice_concluded
 from optimizer.graders.reading.patterns import compiled, why_unusable
-from optimizer.operators.reply import Unreadable, read_causes, read_prompt, read_steps
-from optimizer.operators.template import attempted, escape, solved, unescape
 from optimizer.prompt import Prompt as PromptOf
 from optimizer.prompt import Step, followed_steps, has_form, read_trace
+from optimizer.questions.reply import Unreadable, read_causes, read_prompt, read_steps
+from optimizer.questions.template import attempted, escape, solved, unescape
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.faults import first_fault
 from optimizer.tasks.rows import _options

@@ -14,7 +14,7 @@ from cluster.trial.plan import TrialPlan
 from cluster.trial.trial import Trial
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import grader_named
-from optimizer.operators.template import escape
+from optimizer.questions.template import escape
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full
 from optimizer.strategies import STRATEGIES

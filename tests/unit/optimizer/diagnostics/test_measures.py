@@ -229,7 +229,7 @@ async def test_an_unknown_task_is_judged_by_the_localiser_and_says_so() -> None:
     found = await diagnosed()
     assert "as the localiser judges" in found.validity.sentence
     ask = Asking(CountedModel(ScriptedModel(toy.author)), Sampling(), Random(0))
-    causes = ByLocaliser("Add.", (Step("Read the question."), Step("List the numbers.")), ask)
+    causes = ByLocaliser(toy.PROBLEM, (Step("Read the question."), Step("List the numbers.")), ask)
     evidence = await collect(
         toy.PROBLEM, toy.InMemoryEvaluator(ScriptedModel(toy.target)), 1, 2, Random(0)
     )

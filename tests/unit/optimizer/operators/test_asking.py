@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from optimizer.counted_model import CountedModel
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.operators.asking import Asking, Question
-from optimizer.operators.reply import read_prompt
 from optimizer.outcome_counts import OutcomeCounts, ReplyKind
+from optimizer.questions.reply import read_prompt
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Failed, Message, Outcome, Request, Sampling
 

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import optimizer.operators
 from optimizer.grader import SameText
 from optimizer.graders.graders import grader_named
-from optimizer.operators import template
 from optimizer.operators.asking import Question
 from optimizer.operators.criticise import criticise
 from optimizer.operators.criticise_unseen import criticise_unseen
@@ -24,19 +22,20 @@ from optimizer.operators.localise import Blame, localise
 from optimizer.operators.paraphrase import paraphrase
 from optimizer.operators.propose import propose
 from optimizer.operators.refine import Setback, refine, wording
-from optimizer.operators.reply import (
+from optimizer.operators.revise import revise
+from optimizer.operators.rewrite import rewrite
+from optimizer.operators.summarise import summarise
+from optimizer.operators.vary import vary
+from optimizer.prompt import Demonstration, Step
+from optimizer.questions import template
+from optimizer.questions.reply import (
     MAX_PROMPT_CHARACTERS,
     Unreadable,
     read_prompt,
     read_steps,
     read_tag,
 )
-from optimizer.operators.revise import revise
-from optimizer.operators.rewrite import rewrite
-from optimizer.operators.summarise import summarise
-from optimizer.operators.template import TAGS, escape, fill, load, solved, unescape
-from optimizer.operators.vary import vary
-from optimizer.prompt import Demonstration, Step
+from optimizer.questions.template import TAGS, escape, fill, load, solved, unescape
 from optimizer.types import Answer, Completion, Example, Score, graded
 
 STEPS = (Step("List the moves.", "list"), Step("Say the total.", "number"))
@@ -107,7 +106,7 @@ def outline(text: str) -> list[str]:
 
 
 def test_every_operator_has_its_template_and_every_template_its_operator() -> None:
-    folder = Path(optimizer.operators.__file__).with_name("templates")
+    folder = Path(template.__file__).with_name("templates")
     assert {path.stem for path in folder.iterdir()} == set(OPERATORS)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from optimizer.operators.reply import Unreadable, read_causes
+from optimizer.questions.reply import Unreadable, read_causes
 from optimizer.scripted import ScriptedModel
 from optimizer.strategies.apo_sum import APOSum
 from optimizer.types import Request

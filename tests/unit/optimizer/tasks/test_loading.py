@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.errors import DataError, SettingsError
+from optimizer.prompt import SEED_INSTRUCTION
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.loading import load_task
-from optimizer.tasks.task import SEED_INSTRUCTION, Sizes, Task
+from optimizer.tasks.task import Sizes, Task
 from optimizer.types import Completion, Example
 
 ROOT = Path(__file__).parents[4]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from optimizer.errors import SettingsError
-from optimizer.operators import template
+from optimizer.questions import template
 from optimizer.types import Completion, Message, Request
 from serving.engines.rulebook.engine import RulebookEngine
 from serving.engines.rulebook.phrasebook import PHRASEBOOK

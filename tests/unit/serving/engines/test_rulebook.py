@@ -14,8 +14,8 @@ from optimizer.operators.localise import Blame, Kind, localise
 from optimizer.operators.paraphrase import paraphrase
 from optimizer.operators.refine import Setback, refine
 from optimizer.operators.revise import revise
-from optimizer.operators.template import solved
 from optimizer.prompt import Demonstration, Step
+from optimizer.questions.template import solved
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.types import Answer, Completion, Example, Message, Request, Score
 from serving.engines.rulebook.engine import STAND_IN, RulebookEngine

@@ -1,9 +1,9 @@
 """Templates of operators' questions: data goes in between XML-like tags, once, and stays data.
 
 A template is a text file in templates/; `{{name}}` is a place to fill. Substitution is a single
-pass, so braces, dollar signs or whole templates inside the data are never looked at again, and one
-of these tags inside the data is escaped so that it closes nothing. Knows nothing of models, replies
-or what an operator is for.
+pass, so braces, dollar signs or whole templates inside the data are never looked at again,
+and one of these tags inside the data is escaped so that it closes nothing. Knows nothing of models,
+replies or what an operator is for.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from optimizer.prompt import Form, Step
-from optimizer.types import Answer, Example
+from optimizer.types import Answer, Example, Verdict
 
 TAGS = (
     "task",
@@ -34,6 +34,18 @@ TAGS = (
     "reasons",
     "causes",
     "path",
+    "labels",
+    "contract",
+    "where",
+    "baseline_score",
+    "keep",
+    "history",
+    "verdict",
+    "feedback",
+    "changes",
+    "edit",
+    "search",
+    "replace",
 )
 """Every tag that a template or a reply may hold."""
 FORMS: dict[Form, str] = {
@@ -46,6 +58,16 @@ FORMS: dict[Form, str] = {
 """The form of a step's result, in words for a model."""
 MOST_SHOWN = 20_000
 """Maximum number of characters of an input, an answer or a response in a question [ours]."""
+MOST_FEEDBACK = 1_000
+"""Maximum number of characters of a grader's feedback on one answer in a question [ours]."""
+_VERDICTS: dict[Verdict, str] = {
+    "right": "right",
+    "wrong": "wrong",
+    "unparsable": "unreadable: no answer could be read from the response",
+    "truncated": "cut off: the response ended at the length limit",
+    "refused": "refused: the target model would not answer",
+    "missing": "missing",
+}
 _FOLDER = Path(__file__).with_name("templates")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 # Matches escaped tags too, so that escaping twice and unescaping twice is exact.
@@ -118,18 +140,31 @@ def solved(examples: Sequence[Example]) -> Markup:
     return _blocks([_example(example) for example in examples])
 
 
-def attempted(answers: Sequence[Answer]) -> Markup:
-    """Return blocks like `solved`, with the target model's `<response>` and answer, `<given>`."""
-    return _blocks(
-        [
-            [
-                *_example(answer.example),
-                tagged("response", shown_part(answer.text)),
-                tagged("given", shown_part(answer.score.answer)),
-            ]
-            for answer in answers
-        ]
-    )
+def attempted(answers: Sequence[Answer], named: bool = False) -> Markup:
+    """Return blocks like `solved`, with the target model's `<response>` and answer, `<given>`.
+
+    A grader's `<feedback>` and partial score follow where there are some.
+
+    Args:
+        answers: Answers of the target model.
+        named: Whether every verdict is named, and not only a partial score.
+    """
+    return _blocks([[*_example(answer.example), *_attempt(answer, named)] for answer in answers])
+
+
+def _attempt(answer: Answer, named: bool) -> list[str]:
+    score = answer.score
+    lines = [
+        tagged("response", shown_part(answer.text)),
+        tagged("given", shown_part(score.answer)),
+    ]
+    if score.verdict == "partial" or (score.credit is not None and 0.0 < score.credit < 1.0):
+        lines.append(tagged("verdict", f"score {score.value:.2f}"))
+    elif named:
+        lines.append(tagged("verdict", _VERDICTS[score.verdict]))
+    if score.feedback.strip():
+        lines.append(tagged("feedback", shown_part(score.feedback.strip(), MOST_FEEDBACK)))
+    return lines
 
 
 def numbered(steps: Sequence[Step]) -> str:
@@ -142,19 +177,22 @@ def forms(steps: Sequence[Step]) -> str:
     return "\n".join(f"Step {number}: {FORMS[step.form]}" for number, step in enumerate(steps, 1))
 
 
-def shown_part(text: str) -> str:
+def shown_part(text: str, most: int = MOST_SHOWN) -> str:
     """Return the text as a question shows it.
 
     A text that alone would fill a model's context is cut, with a note of how much is missing.
     """
-    left_out = len(text) - MOST_SHOWN
-    return text if left_out <= 0 else f"{text[:MOST_SHOWN]}\n[... {left_out} more characters]"
+    left_out = len(text) - most
+    return text if left_out <= 0 else f"{text[:most]}\n[... {left_out} more characters]"
 
 
 def _example(example: Example) -> list[str]:
+    turns = "\n".join(f"{turn.role}: {shown_part(turn.content)}" for turn in example.history)
     return [
+        *([tagged("history", turns)] if turns else []),
         tagged("input", shown_part(example.input)),
-        tagged("gold", shown_part(example.answers[0])),
+        # A task without known answers has none to show.
+        *(tagged("gold", shown_part(answer)) for answer in example.answers[:1]),
     ]
 
 

@@ -8,8 +8,10 @@ import re
 from functools import cache
 from typing import get_args
 
-from optimizer.operators.template import form_contents, unescape
+from optimizer.kept_parts import fault_of
 from optimizer.prompt import Form, Step, without_thinking
+from optimizer.questions.template import form_contents, unescape
+from optimizer.questions.told import AboutTask, baseline_length, kept_by
 
 MAX_PROMPT_CHARACTERS = 6000
 """Longer prompts are refused: repeated editing makes prompts grow without end (OPRO drops above
@@ -23,6 +25,8 @@ _QUOTED = 60
 """Maximum number of characters of a line in a complaint."""
 MAX_STEPS = 12
 """More steps than this are a plan for the optimizer model, not for a weak target [ours]."""
+MOST_OF_BASELINE = 1.5
+"""Where the baseline is long, a new prompt may be half as long again [ours]."""
 MOST_GROWTH = 1.1
 """A prompt that is longer than that from the start may grow by a tenth with each proposal [ours].
 """
@@ -83,21 +87,54 @@ def read_only_tag(reply: str, tag: str, most_characters: int = MAX_TAG_CHARACTER
     return inside
 
 
-def read_prompt(reply: str, old: str = "") -> str:
+def most_characters(old: str, task: AboutTask = "") -> int:
+    """Return the maximum length of a new prompt.
+
+    It follows the baseline's length. A prompt that is longer already may grow a little.
+    """
+    most = max(MAX_PROMPT_CHARACTERS, int(MOST_OF_BASELINE * baseline_length(task)))
+    return most if len(old) <= most else int(MOST_GROWTH * len(old))
+
+
+def expect_accepted(prompt: str, task: AboutTask) -> str:
+    """Return a new prompt that holds the task's fixed parts.
+
+    Every new text of a search comes through here, and so does every step (`expect_apart`).
+
+    Raises:
+        Unreadable: If it leaves one out, changes, repeats or moves it.
+    """
+    if fault := fault_of(prompt, kept_by(task)):
+        raise Unreadable(fault)
+    return prompt
+
+
+def expect_apart(steps: tuple[Step, ...], task: AboutTask) -> tuple[Step, ...]:
+    """Return new steps that repeat no fixed part: it stands in the text before them.
+
+    Raises:
+        Unreadable: If they do.
+    """
+    text = "\n".join(step.text for step in steps)
+    if any(part in text for part in kept_by(task)):
+        raise Unreadable("its <steps> repeat a fixed part of the prompt, which stands before them")
+    return steps
+
+
+def read_prompt(reply: str, old: str = "", task: AboutTask = "") -> str:
     """Return the new prompt of a reply.
 
     Args:
         reply: The optimizer model's reply.
         old: The prompt to change, if any. Where it is overlong already, the new one may be a little
             longer than it.
+        task: The task, whose fixed parts the new prompt must hold.
 
     Raises:
-        Unreadable: If there is no prompt in the reply, or an overlong one.
+        Unreadable: If there is no prompt in the reply, an overlong one, or one without its fixed
+            parts.
     """
-    most = (
-        MAX_PROMPT_CHARACTERS if len(old) <= MAX_PROMPT_CHARACTERS else int(MOST_GROWTH * len(old))
-    )
-    return read_only_tag(reply, "prompt", most)
+    return expect_accepted(read_only_tag(reply, "prompt", most_characters(old, task)), task)
 
 
 def read_reason(reply: str) -> str:
@@ -121,14 +158,14 @@ def read_causes(reply: str) -> str:
     return "\n".join(f"- {cause}" for cause in causes)
 
 
-def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
+def read_steps(reply: str, at_most: int = MAX_STEPS, task: AboutTask = "") -> tuple[Step, ...]:
     """Return the steps of a reply, one from each entry `1. text [form]` or `- text [form]`.
 
     Another word in brackets is text.
 
     Raises:
-        Unreadable: If there is no such entry, there are more than `at_most`, or a line belongs to
-            none of them.
+        Unreadable: If there is no such entry, there are more than `at_most`, a line belongs to none
+            of them, or they repeat a fixed part of the task's prompt.
     """
     steps = tuple(
         step
@@ -139,7 +176,7 @@ def read_steps(reply: str, at_most: int = MAX_STEPS) -> tuple[Step, ...]:
         raise Unreadable("its <steps> has no line of the form '1. text [form]'")
     if len(steps) > at_most:
         raise Unreadable(f"its <steps> has {len(steps)} steps, and at most {at_most} are allowed")
-    return steps
+    return expect_apart(steps, task)
 
 
 def _entries(text: str, tag: str) -> list[str]:
