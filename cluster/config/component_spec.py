@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import ValidationInfo, model_validator
@@ -53,6 +54,12 @@ def with_own_code(data: Any, info: ValidationInfo) -> Any:
     places = whole_places(listed, info.context[IMPORTS] if info.context else None)
     use_code(read_code(places))
     return with_functions({**data, "code": places})
+
+
+def folder_of(info: ValidationInfo) -> Path | None:
+    """Return the folder of the settings file that is read; None where there is none."""
+    folder = info.context.get(IMPORTS) if isinstance(info.context, Mapping) else None
+    return folder if isinstance(folder, Path) else None
 
 
 class ComponentSpec(Strict, ABC):

@@ -6,12 +6,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from cluster.config.component_spec import is_stored, may_import
+from cluster.config.baseline import baseline_text
+from cluster.config.component_spec import folder_of, is_stored, may_import
 from cluster.config.grader import GraderText, check_grader
 from cluster.config.labels import slug
 from cluster.config.sizes import SizeSettings as SizeSettings
 from optimizer.errors import SettingsError
 from optimizer.graders.graders import GraderSpec, as_spec
+from optimizer.kept_parts import read_baseline
 from optimizer.registry import is_reference, short_name
 from optimizer.tasks.columns import Columns
 from optimizer.tasks.imported import TASKS, is_file
@@ -81,7 +83,17 @@ class TaskSettings(Strict):
     """The grader: a name (`promptray list` shows them), or a mapping {kind: NAME, ...} with its
     settings; None lets the examples decide. Files may call it `grader` as well.
     """
+    baseline: Annotated[str | None, Field(exclude_if=lambda text: text is None)] = None
+    """The prompt that a search starts from, of any length: a text, or `{file: system.md}`, relative
+    to the settings file. None takes the default, one line.
+    """
     seed_instruction: str | None = None
+    """The older name of `baseline`, under which earlier settings have it."""
+    keep: Annotated[tuple[str, ...], Field(exclude_if=lambda names: not names)] = ()
+    """Parts of the baseline that stay word for word in every prompt: heading lines, whose sections
+    are kept up to the next heading of the same or a higher level, or literal texts. What stands
+    between `<keep>` and `</keep>` in the baseline is kept, too, without the two marks.
+    """
     sizes: SizeSettings | None = None
     """None takes the experiment's."""
 
@@ -138,6 +150,25 @@ class TaskSettings(Strict):
         """Write a grader without settings as its name alone."""
         return None if value is None else as_spec(value).to_json()
 
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any, info: ValidationInfo) -> Any:
+        return baseline_text(value, folder_of(info), may_import(info))
+
+    @model_validator(mode="after")
+    def _keeps_what_is_there(self, info: ValidationInfo) -> Self:
+        if self.baseline is not None and self.seed_instruction is not None:
+            raise SettingsError("seed_instruction is the older name of baseline: give one of them.")
+        if self.baseline_text is not None:
+            read_baseline(self.baseline_text, self.keep)
+        elif self.keep and not (is_reference(self.source) or is_file(self.source)):
+            # Others may bring a baseline with their data.
+            raise SettingsError(
+                "keep names parts of the baseline, and this task has the default one; give "
+                "baseline a text, or {file: system.md}."
+            )
+        return self
+
     @model_validator(mode="after")
     def _is_imported(self, info: ValidationInfo) -> Self:
         if may_import(info):
@@ -165,6 +196,11 @@ class TaskSettings(Strict):
         }
         return {name: path for name, path in named.items() if path is not None}
 
+    @property
+    def baseline_text(self) -> str | None:
+        """Return the baseline, by whichever name it was given; None for the default."""
+        return self.seed_instruction if self.baseline is None else self.baseline
+
     def with_files(self, path_by_setting: Mapping[str, str]) -> "TaskSettings":
         """Return the settings with other paths of the same files."""
         return self.model_copy(update=dict(path_by_setting))
@@ -186,12 +222,12 @@ class TaskSettings(Strict):
             sizes=sizes,
             seed=seed,
             scorer=self.grader,
-            seed_instruction=self.seed_instruction,
+            seed_instruction=self.baseline_text,
             description=self.description,
             columns=self.columns.build() if self.columns else None,
             others={part: path for part, path in others.items() if path is not None},
             shown=self.file_name,
-        )
+        ).keeping(self.keep)
 
     @property
     def title(self) -> str:

@@ -79,11 +79,13 @@ def basis_of(settings: ExperimentSettings, recorded: Recorded) -> dict[str, Any]
     for task in settings.tasks:
         basis[f"the task {task.label}"] = {
             "scorer": task.scorer,
-            "seed_instruction": task.seed_instruction,
+            "seed_instruction": task.baseline_text,
             "sizes": described(settings.sizes_of(task)),
         }
         if task.description:
             basis[f"the description of task {task.label}"] = task.description
+        if task.keep:  # only where there are some, so that older records stay equal
+            basis[f"the kept parts of task {task.label}"] = list(task.keep)
         for seed, data_hash in recorded.data.get(task.label, {}).items():
             basis[f"the data of task {task.label} with seed {seed}"] = data_hash
     for name, revision in recorded_revisions(settings, recorded).items():

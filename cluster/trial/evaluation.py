@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster.trial.budget import TrialBudget
 from cluster.trial.form_control import FormControl
-from optimizer.candidate import Candidate, Standing
+from optimizer.candidate import Candidate, Problem, Standing
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.prompt import Prompt
 from optimizer.statistics import Estimate, estimate
@@ -20,8 +20,11 @@ class TrialEvaluation(Evaluation):
     reserves the control arm as soon as an answer shows that one is needed.
     """
 
-    def __init__(self, trial_budget: TrialBudget, form: FormControl, *given: Any) -> None:
+    def __init__(
+        self, trial_budget: TrialBudget, form: FormControl, problem: Problem, *given: Any
+    ) -> None:
         super().__init__(*given)
+        self._problem = problem
         self._trial_budget = trial_budget
         self._form = form
         self._score_by_example: dict[str, dict[str, float | None]] = {}
@@ -31,7 +34,12 @@ class TrialEvaluation(Evaluation):
     async def select(
         self, candidates: Sequence[Candidate], keep: int, rng: Random
     ) -> tuple[Standing, ...]:
-        """Select as Evaluation.select does, after reserving the final test of the candidates."""
+        """Select as Evaluation.select does, after reserving the final test of the candidates.
+
+        A candidate without the kept parts never competes. Our operators refuse such a reply when it
+        is read; a strategy that comes from elsewhere may write prompts of its own.
+        """
+        candidates = [one for one in candidates if not self._problem.fault_of(one.prompt)]
         await self._trial_budget.may_be_best([candidate.prompt for candidate in candidates])
         return await super().select(candidates, keep, rng)
 

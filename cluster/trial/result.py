@@ -200,6 +200,10 @@ class TrialResult:
     """
     test_classes: Confusion | None = None
     """The same for `best`."""
+    refused_proposals: Mapping[str, int] = field(default_factory=dict)
+    """Why a proposal of the optimizer model was not used -> number of such proposals; each counts
+    once, by the fault of its last reply.
+    """
 
     @property
     def best_is_baseline(self) -> bool:
@@ -275,6 +279,7 @@ class TrialResult:
             "rounds": [round.to_json() for round in self.rounds],
             "calls_by_purpose": dict(self.calls_by_purpose),
             "settings": dict(self.settings),
+            "refused_proposals": dict(self.refused_proposals),
             "samples": [asdict(sample) for sample in self.samples],
             "failures": [asdict(failure) for failure in self.failures],
         }

@@ -77,6 +77,7 @@ class Trial:
         self._evaluation = TrialEvaluation(
             self._trial_budget,
             self._form,
+            self._problem,
             limited,
             grader,
             task.dev,
@@ -320,6 +321,7 @@ class Trial:
             verdicts_by_purpose=self._outcome_counts.verdicts_by_purpose,
             replies_by_attempt=self._outcome_counts.replies_by_attempt,
             failures=self._outcome_counts.failures,
+            refused_proposals=self._outcome_counts.refused_proposals,
         )
         self.tested = tested
         return with_test(found, tested) if tested else found

@@ -89,7 +89,8 @@ def load_task(
     if isinstance(named, GeneratedTask):
         found = _generate(named, Sizes(sizes.train, sizes.dev, sizes.test), seed)
         found = replace(found, description=description or found.description)
-        return _split_source(found, sizes, seed, scorer or named.scorer, seed_instruction)
+        task = _split_source(found, sizes, seed, scorer or named.scorer, seed_instruction)
+        return replace(task, plain=True)  # on purpose: see Problem.where
     task = _made(source, make(source, named, sizes, seed), scorer, seed_instruction)
     return replace(task, description=description or task.description)
 

@@ -5,18 +5,25 @@ Knows no file format and no model.
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
 from optimizer.candidate import Problem
 from optimizer.grader import Grader
 from optimizer.graders.graders import GraderSpec
+from optimizer.kept_parts import read_baseline
 from optimizer.prompt import Prompt
 from optimizer.tasks.locked import LockedSplit
 from optimizer.tasks.sizes import Sizes as Sizes
 from optimizer.types import Example
+
+_SINGLE = "The prompt is the system message; each input follows, alone, as the user's message."
+_CHAT = (
+    "The prompt is the system message; the earlier turns of a chat may follow, and then each input "
+    "as the user's last message."
+)
 
 
 MOST_LABELS = 50
@@ -48,6 +55,10 @@ class Task:
     """A sentence for people on which data was read of a file, and which was not; "" for a generated
     task.
     """
+    keep: tuple[str, ...] = ()
+    """Parts of the baseline that stay word for word in every prompt, in their order."""
+    plain: bool = False
+    """The optimizer model is told the description alone, as of a generated task."""
 
     target_columns: tuple[str, ...] = ()
     """The columns of its rows that hold targets."""
@@ -80,6 +91,15 @@ class Task:
         labels = found.pop() if len(found) == 1 else ()
         return labels if len(labels) <= MOST_LABELS else ()
 
+    def keeping(self, names: Sequence[str]) -> "Task":
+        """Return the task with the named and marked parts of its baseline kept.
+
+        Raises:
+            SettingsError: The baseline has no such parts (see kept_parts.py).
+        """
+        baseline = read_baseline(self.seed_instruction, names)
+        return replace(self, seed_instruction=baseline.text, keep=baseline.keep)
+
     def problem(self, grader: Grader | None = None) -> Problem:
         """Return what a strategy may see: no dev items, and no way to the test split.
 
@@ -87,9 +107,24 @@ class Task:
             grader: The task's grader where it was built before, as one that calls a model is; None
                 builds it.
         """
-        return Problem(
-            self.description, self.seed_prompt, self.train, grader or self.grader.build()
+        grader = grader or self.grader.build()
+        known = Problem(self.description, self.seed_prompt, self.train, grader, keep=self.keep)
+        if self.plain:
+            return known
+        return replace(
+            known,
+            labels=self.labels,
+            answer_contract=_contract(grader.accepts, grader.answer_line),
+            where=_CHAT if any(example.history for example in self.train) else _SINGLE,
         )
+
+
+def _contract(accepts: str, answer_line: str) -> str:
+    """Return which answer is right, and how a prompt can ask for one that can be read."""
+    lines = [f"Right is {accepts.rstrip('.')}."] if accepts else []
+    if answer_line:
+        lines.append(f"The answer is read best where the prompt ends with: {answer_line}")
+    return "\n".join(lines)
 
 
 def hash_examples(examples: Iterable[Example], splits: Iterable[str] = ()) -> str:

@@ -11,6 +11,7 @@ from cluster.analysis.failures import error_lines
 from cluster.analysis.winner import best_trials
 from cluster.config.component_spec import ComponentSpec
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.task import TaskSettings
 from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.experiment.prepare import SETTINGS_FILE, settings_place
 from cluster.results.folder import read_trials, read_unfinished
@@ -32,6 +33,7 @@ from cluster.service.schemas import (
     TaskRequest,
     Trial,
 )
+from cluster.service.schemas.jobs import MOST_BASELINE, MOST_KEPT, MOST_OLDER_BASELINE
 from cluster.service.schemas.plain import MOST_KEY
 from cluster.trial.result import ENDED, TrialResult
 from optimizer.registry import short_name
@@ -109,6 +111,14 @@ def job_id(folder: Folder) -> str:
     return "opt-" + hashlib.sha256(folder.place.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+def _baseline_of(task: TaskSettings) -> dict[str, Any]:
+    """Return the baseline and its kept parts; one that the older name can hold is under it."""
+    text = task.baseline_text
+    if text is None or (len(text) <= MOST_OLDER_BASELINE and not task.keep):
+        return {"seed_instruction": text}
+    return {"baseline": text[:MOST_BASELINE], "keep": task.keep[:MOST_KEPT]}
+
+
 def request_of(settings: ExperimentSettings) -> OptimizationRequest:
     """Return the request that would give this experiment.
 
@@ -124,7 +134,7 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
             ),
             label=task.label[:80],
             scorer=task.scorer,
-            seed_instruction=task.seed_instruction,
+            **_baseline_of(task),
             sizes=task.sizes,
             columns=task.columns,
             description=task.description,

@@ -190,9 +190,8 @@ def _whole_space(space: Mapping[str, Any], known: ComponentSettings) -> dict[str
 
 
 def _task(task: TaskRequest, store: Store, known: ComponentSettings) -> dict[str, Any]:
-    own = task.model_dump(
-        mode="json", include={"scorer", "seed_instruction", "sizes", "columns", "description"}
-    )
+    named = ("scorer", "seed_instruction", "baseline", "keep", "sizes", "columns", "description")
+    own = task.model_dump(mode="json", include=set(named))
     if task.scorer is not None:
         own["scorer"] = known.whole("graders", task.scorer)
     if task.generated is not None:

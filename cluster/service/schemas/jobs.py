@@ -55,6 +55,14 @@ TERMINAL: frozenset[JobStatus] = frozenset(ENDS.values())
 """The statuses of a job that is over."""
 
 
+MOST_BASELINE = 200_000
+"""Maximum number of characters of a baseline in a request."""
+MOST_OLDER_BASELINE = 20_000
+"""Maximum number of characters of a baseline under its older name."""
+MOST_KEPT = 100
+"""Maximum number of parts of a baseline that a request names to be kept."""
+
+
 class TaskRequest(Strict):
     """A task of a job: give either `file` or `generated`."""
 
@@ -73,7 +81,20 @@ class TaskRequest(Strict):
         max_length=MOST_KEY,
     )
     seed_instruction: str | None = Field(
-        None, description="The baseline prompt; null: the default.", max_length=20_000
+        None, description="The older name of `baseline`.", max_length=MOST_OLDER_BASELINE
+    )
+    baseline: str | None = Field(
+        None,
+        description="The prompt that the search starts from; null: the default, one line.",
+        max_length=MOST_BASELINE,
+        exclude_if=lambda text: text is None,
+    )
+    keep: tuple[Annotated[str, Field(max_length=MOST_BASELINE)], ...] = Field(
+        (),
+        description="Parts of the baseline that stay word for word in every prompt: heading lines, "
+        "whose sections are kept, or literal texts.",
+        max_length=MOST_KEPT,
+        exclude_if=lambda names: not names,
     )
     sizes: SizeSettings | None = None
     # What earlier versions did not know is left out where it is not given: digests are made of it.

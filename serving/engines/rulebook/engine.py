@@ -16,8 +16,9 @@ from random import Random
 from optimizer.types import Completion, Outcome, Request
 from serving.contracts.streaming import Piece, in_one_piece
 from serving.engines import EngineDied
+from serving.engines.rulebook.edit import add_request
 from serving.engines.rulebook.metaprompt import Query
-from serving.engines.rulebook.rules import RULES
+from serving.engines.rulebook.rules import CHANGING, RULES
 
 STAND_IN = {"stand_in": "a rulebook, not a language model"}
 _OPERATOR = re.compile(r"^Operator: (\w+)$", re.MULTILINE)
@@ -60,11 +61,11 @@ class RulebookEngine:
         )
         operator = _OPERATOR.search(asked)
         rule = RULES.get(operator[1]) if operator else None
-        text = (
-            rule(Query(asked, self._chance(request), self._prior_bias))
-            if rule
-            else "I only answer promptray's operators."
-        )
+        text = "I only answer promptray's operators."
+        if operator and rule:
+            query = Query(asked, self._chance(request), self._prior_bias)
+            fixed = operator[1] in CHANGING and (query.keep or query.wants_edits)
+            text = add_request(query) if fixed else rule(query)
         words = sum(len(message.content.split()) for message in request.messages)
         return Completion(
             text, prompt_tokens=words, completion_tokens=len(text.split()), metadata=STAND_IN

@@ -36,7 +36,10 @@ class Query:
 
     def __init__(self, asked: str, rng: Random, prior_bias: float) -> None:
         # Without the form, whose tags would be mistaken for inputs.
-        text = asked.rpartition(_FORM)[0] or asked
+        text, _, form = asked.rpartition(_FORM)
+        text = text or asked
+        self.wants_edits = "<edit>" in form
+        self.keep = _tags(text, "keep")
         self.rng = rng
         self.prompt = _tag(text, "prompt")
         self.reason = _tag(text, "reason")

@@ -36,3 +36,5 @@ RULES: dict[str, Callable[[Query], str]] = {
     "refine": refine,
     "revise": revise,
 }
+CHANGING = frozenset(("induce", "vary", "paraphrase", "propose", "edit", "rewrite"))
+"""Operators whose reply is a whole prompt, which may have fixed parts (see edit.py)."""
