@@ -10,14 +10,14 @@ from optimizer.budget.cost import MESSAGE_TOKENS
 from optimizer.errors import DataError
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.graders.graders import GraderSpec
-from optimizer.prompt import Demonstration, Prompt
+from optimizer.prompt import SEED_INSTRUCTION, Demonstration, Prompt
 from optimizer.selection import SELECTION_RULES
 from optimizer.tasks.columns import Columns
 from optimizer.tasks.files import read_rows, read_source
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.sizes import AutoSizes, Sizes
 from optimizer.tasks.splitting import distinct
-from optimizer.tasks.task import SEED_INSTRUCTION, Task, hash_examples
+from optimizer.tasks.task import Task, hash_examples
 from optimizer.types import Completion, Example, Message, Outcome, Request
 from tests.contracts.everyday_tasks import write
 
