@@ -29,7 +29,7 @@ Attempt = Literal["first", "again"]
 """A question's first reply, or the reply to the repeated question, which names the fault of the
 first one.
 """
-Asked = Literal["target", "optimizer"]
+Asked = Literal["target", "optimizer", "grader"]
 CallFailure = Literal["refused", "infrastructure", "empty"]
 """`empty`: an answer that ended by itself and has no text; the others as in FailureKind."""
 MOST_REASONS = 20

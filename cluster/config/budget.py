@@ -9,6 +9,11 @@ from optimizer.budget.cost import Limits
 from serving.settings.validation import Strict
 
 
+def _is_none(value: object) -> bool:
+    """Return whether a limit is none: then it is not in the identity of an experiment."""
+    return value is None
+
+
 class CallSettings(Strict):
     """Maximum numbers of calls, cached ones included; null means no limit.
 
@@ -18,6 +23,8 @@ class CallSettings(Strict):
     target_calls: Annotated[int, Field(ge=1)] | None = 10_000
     """The final test's calls are reserved from them."""
     optimizer_calls: Annotated[int, Field(ge=1)] | None = 1_000
+    grader_calls: Annotated[int, Field(ge=1)] | None = Field(None, exclude_if=_is_none)
+    """Calls of a judge; null: as many as the answers of the target need."""
 
 
 class TotalSettings(Strict):
@@ -31,6 +38,7 @@ class TotalSettings(Strict):
 
     target_calls: Annotated[int, Field(ge=1)] | None = None
     optimizer_calls: Annotated[int, Field(ge=1)] | None = None
+    grader_calls: Annotated[int, Field(ge=1)] | None = Field(None, exclude_if=_is_none)
     tokens: Annotated[int, Field(ge=1)] | None = None
     money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     wall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

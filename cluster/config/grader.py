@@ -4,12 +4,33 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from optimizer.errors import unknown_name
+from optimizer.errors import SettingsError, unknown_name
 from optimizer.graders.graders import GRADERS, GraderSpec
+from serving.settings import ModelSettings, parse_model
 from serving.settings.validation import build_named
 
 GraderText = str | dict[str, Any]
 """The name of a grader, or `{kind: NAME, SETTING: VALUE, ...}`."""
+
+
+def judge_model(spec: GraderSpec | None, default: ModelSettings) -> ModelSettings | None:
+    """Return the model that a grader calls; None where it calls none.
+
+    Args:
+        spec: The grader; None where the examples decide, which never takes a judge.
+        default: The model of a judge whose settings name none.
+
+    Raises:
+        SettingsError: Its judges name different models.
+    """
+    given = spec.judge_models() if spec else []
+    models = [default if model is None else parse_model(model) for model in given]
+    if len({model.identity for model in models}) > 1:
+        raise SettingsError(
+            "All judges of one task must have the same model; give each of them the same model, or "
+            f"none for {default.label}."
+        )
+    return models[0] if models else None
 
 
 def check_grader(spec: GraderSpec) -> None:
@@ -27,3 +48,6 @@ def check_grader(spec: GraderSpec) -> None:
         kinds: Mapping[str, Any] = GRADERS
         build_named("grader", kinds, spec.name, spec.settings)
     spec.build()
+    for model in spec.judge_models():
+        if model is not None:
+            parse_model(model)

@@ -12,6 +12,7 @@ class Allowed:
 
     target_calls: int | None = None
     optimizer_calls: int | None = None
+    grader_calls: int | None = None
     tokens: int | None = None
     money: float | None = None
     wall_s: float | None = None

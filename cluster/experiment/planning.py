@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.config.component_spec import SelectionSpec
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.grader import judge_model
 from cluster.config.labels import slug
 from cluster.config.search_space import (
     OPTIMIZER,
@@ -113,6 +114,7 @@ def plan_of(settings: ExperimentSettings, trial_spec: TrialSpec) -> TrialPlan:
     assert trial_spec.point is not None, "a searcher gives a trial its point before it starts"
     point = trial_spec.point
     strategy = next(spec for spec in settings.strategies if spec.label == point[STRATEGY])
+    task = next(task for task in settings.tasks if task.label == trial_spec.task)
     selection = (
         SelectionSpec(name=str(point[SELECTION])) if SELECTION in point else settings.selection
     )
@@ -129,6 +131,7 @@ def plan_of(settings: ExperimentSettings, trial_spec: TrialSpec) -> TrialPlan:
         selection_label=selection.title,
         target=settings.target_model,
         optimizer=_optimizer(settings, point),
+        grader=judge_model(task.grader, settings.optimizer_model),
         sampling=settings.sampling.changed(settings_at(point, SAMPLING)).build(),
         allowed=settings.budget.of_a_trial(),
         form_control=settings.form_control,
@@ -139,6 +142,15 @@ def optimizers(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
     """Return every optimizer model that a trial may have, each once."""
     models = (_optimizer(settings, point) for point in settings.space().part(OPTIMIZER).all())
     return tuple({model.identity: model for model in models}.values())
+
+
+def judges(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
+    """Return every model that a trial's grader may call, each once.
+
+    It is the same in all trials of a task: a judge that the search chose could not be compared.
+    """
+    models = (judge_model(task.grader, settings.optimizer_model) for task in settings.tasks)
+    return tuple({model.identity: model for model in models if model}.values())
 
 
 def _optimizer(settings: ExperimentSettings, point: Point) -> ModelSettings:

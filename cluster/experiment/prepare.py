@@ -19,14 +19,15 @@ from pydantic import BaseModel
 
 from cluster.config.components import recorded_revisions, revisions
 from cluster.config.experiment import ExperimentSettings, Recorded
+from cluster.config.grader import judge_model
 from cluster.config.task import TaskSettings
-from cluster.experiment.planning import TrialSpec, optimizers, plan_of, trial_specs
+from cluster.experiment.planning import TrialSpec, judges, optimizers, plan_of, trial_specs
 from cluster.experiment.preflight import check_models, questions_of
 from cluster.experiment.search_journal import open_decisions
 from cluster.search.decisions import Decisions
 from cluster.trial.budget import FinalTest, price_list_of
 from cluster.trial.plan import TrialPlan
-from optimizer.budget.cost import Cost
+from optimizer.budget.cost import Cost, PriceList, Role
 from optimizer.errors import DataError, SettingsError, StorageError, UserError
 from optimizer.graders.graders import with_answer_line
 from optimizer.tasks.sizes import SizeRule
@@ -225,7 +226,7 @@ def as_yaml(settings: BaseModel) -> str:
 
 def models_of(settings: ExperimentSettings) -> tuple[ModelSettings, ...]:
     """Return every model that a trial may call, each once."""
-    models = (settings.target_model, *optimizers(settings))
+    models = (settings.target_model, *optimizers(settings), *judges(settings))
     return tuple({model.identity: model for model in models}.values())
 
 
@@ -236,11 +237,11 @@ def tests_of(experiment: Experiment) -> dict[str, Cost]:
     task as its neighbours.
     """
     settings = experiment.settings
-    price_list = price_list_of(settings.target_model, "target")
     cost_by_comparison_group = {}
     for comparison_group, task in experiment.tasks.items():
-        test = FinalTest(len(task.test), task.test.longest_input_bytes, settings.sampling.build())
-        cost_by_comparison_group[comparison_group] = test.cost(task.seed_prompt, price_list) * 2
+        test = FinalTest.of(task, settings.sampling.build(), settings.target_model)
+        half = test.cost(task.seed_prompt, _price_lists(settings, task))
+        cost_by_comparison_group[comparison_group] = half * 2
     return {
         trial_spec.trial: cost_by_comparison_group[trial_spec.comparison_group]
         for trial_spec in experiment.trial_specs
@@ -255,14 +256,10 @@ def spare_of(experiment: Experiment, test_by_trial: Mapping[str, Cost]) -> Cost:
     tenth of what the tests leave [ours].
     """
     settings, limits = experiment.settings, experiment.settings.budget.total.limits()
-    price_list, tests = (
-        price_list_of(settings.target_model, "target"),
-        Cost.of_all(test_by_trial.values()),
-    )
-    call = Cost()
+    tests, call = Cost.of_all(test_by_trial.values()), Cost()
     for task in experiment.tasks.values():
-        test = FinalTest(1, task.test.longest_input_bytes, settings.sampling.build())
-        call = call.at_least(test.cost(task.seed_prompt, price_list))
+        test = FinalTest.of(task, settings.sampling.build(), settings.target_model, items=1)
+        call = call.at_least(test.cost(task.seed_prompt, _price_lists(settings, task)))
     wanted = call * min(
         settings.target_model.most_at_once(settings.concurrency), tests.target_calls
     )
@@ -276,7 +273,6 @@ def _controls_of(experiment: Experiment) -> Cost:
     The ledger answers the others.
     """
     settings, found = experiment.settings, Cost()
-    price_list = price_list_of(settings.target_model, "target")
     for task in experiment.tasks.values():
         line = (
             with_answer_line(task.seed_prompt, task.grader.build())
@@ -284,11 +280,16 @@ def _controls_of(experiment: Experiment) -> Cost:
             else None
         )
         if line is not None:
-            test = FinalTest(
-                len(task.test), task.test.longest_input_bytes, settings.sampling.build()
-            )
-            found += test.cost(line, price_list)
+            test = FinalTest.of(task, settings.sampling.build(), settings.target_model)
+            found += test.cost(line, _price_lists(settings, task))
     return found
+
+
+def _price_lists(settings: ExperimentSettings, task: Task) -> dict[Role, PriceList]:
+    """Return the prices of the models that a final test calls."""
+    target = price_list_of(settings.target_model, "target")
+    judge = judge_model(task.grader, settings.optimizer_model)
+    return {"target": target, **({"grader": price_list_of(judge, "grader")} if judge else {})}
 
 
 def course_of(settings: ExperimentSettings) -> str:

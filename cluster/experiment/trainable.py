@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from ray import tune
 from cluster.config.code_files import CodeFiles
 from cluster.config.components import import_components
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.grader import judge_model
 from cluster.config.session_functions import Functions, use_functions
 from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
@@ -180,6 +181,10 @@ async def _built(
         paying = CombinedBudget(paying, owner) if paying else owner
     reserves = tuple(reserve for reserve in (shared_budget, owner) if reserve)
     target, optimizer = connect(plan.target, shared.group), connect(plan.optimizer, shared.group)
+    # A task that is code may have a judge that the settings do not name.
+    plan = replace(plan, grader=plan.grader or judge_model(task.grader, plan.optimizer))
+    judging = plan.grader
+    judge = connect(judging, shared.group) if judging else None
     return Trial(
         plan,
         task,
@@ -187,8 +192,11 @@ async def _built(
         with_ledger(optimizer, plan.optimizer, "optimizer", shared.ledger, paying, shared_budget),
         TrialContext(
             reserve=_Reserves(reserves) if reserves else None,
-            pause=partial(pause_of, target, optimizer),
+            pause=partial(pause_of, target, optimizer, *([judge] if judge else [])),
         ),
+        with_ledger(judge, judging, "grader", shared.ledger, paying, shared_budget)
+        if judge and judging
+        else None,
     )
 
 
@@ -218,8 +226,7 @@ async def _watched(trial: Trial, reporter: "_Reporter", metrics: TrialMetrics) -
 async def _timed(shared_budget: TrialBudgetClient, plan: TrialPlan, shared: Shared) -> Paying:
     """Return the trial's part of the experiment's budget, limited by both time limits."""
     price_list_by_role: dict[Role, PriceList] = {
-        "target": price_list_of(plan.target, "target"),
-        "optimizer": price_list_of(plan.optimizer, "optimizer"),
+        role: price_list_of(model, role) for role, model in plan.models.items()
     }
     elapsed = await shared_budget.begin(shared.ledger, price_list_by_role)
     # After `begin`, which may wait: its seconds must not shorten the trial's own.

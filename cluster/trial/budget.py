@@ -13,7 +13,10 @@ from optimizer.budget.call_budget import Budget, Usage
 from optimizer.budget.cost import Cost, Limits, PriceList, Role
 from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import SettingsError
+from optimizer.evaluation.grading_limit import requests_at_most
+from optimizer.graders.judging.judge import judges_in, shown_bytes
 from optimizer.prompt import Prompt
+from optimizer.tasks.task import Task
 from optimizer.types import Purpose, Request, Sampling
 from serving.settings import ModelSettings
 
@@ -39,15 +42,32 @@ class FinalTest:
     longest_input_bytes: int
     """Length of the longest input, in bytes of UTF-8."""
     sampling: Sampling
+    grading: tuple[Request, ...] = ()
+    """Requests that cost the most that the grading of one answer can; none where the grader calls
+    no model. A reply that has to be asked for again is paid from what is left.
+    """
 
-    def cost(self, prompt: Prompt, price_list: PriceList) -> Cost:
-        """Return the most that one of the two prompts can cost on all items."""
-        return (
-            price_list.at_most(
-                Request(prompt.render("x" * self.longest_input_bytes), self.sampling)
-            )
-            * self.items
+    @classmethod
+    def of(
+        cls, task: Task, sampling: Sampling, target: ModelSettings, items: int | None = None
+    ) -> "FinalTest":
+        """Return the test of a task; `items` replaces the size of its split."""
+        answer_bytes = shown_bytes(target.own_max_tokens or sampling.max_tokens)
+        grading = requests_at_most(
+            judges_in(task.grader.build()), task.test.longest_example_bytes, answer_bytes
         )
+        size = len(task.test) if items is None else items
+        return cls(size, task.test.longest_input_bytes, sampling, tuple(grading))
+
+    def cost(self, prompt: Prompt, price_list_by_role: Mapping[Role, PriceList]) -> Cost:
+        """Return the most that one of the two prompts can cost on all items."""
+        answer = price_list_by_role["target"].at_most(
+            Request(prompt.render("x" * self.longest_input_bytes), self.sampling)
+        )
+        graded = Cost.of_all(
+            price_list_by_role["grader"].at_most(request) for request in self.grading
+        )
+        return (answer + graded) * self.items
 
 
 class TrialBudget:
@@ -67,6 +87,8 @@ class TrialBudget:
             "target": Budget(allowed.target_calls, "target"),
             "optimizer": Budget(allowed.optimizer_calls, "optimizer"),
         }
+        if "grader" in models:
+            self.budgets["grader"] = Budget(allowed.grader_calls, "grader")
         self.shared_budget = SharedBudget(Limits(tokens=allowed.tokens, money=allowed.money))
         self.price_list_by_role: dict[Role, PriceList] = {
             role: price_list_of(model, role) for role, model in models.items()
@@ -86,7 +108,10 @@ class TrialBudget:
             SettingsError: The limits are too small for the final test.
         """
         self.budgets["target"].reserve_for_test(2 * self._test.items)
-        self._seed_half = self._test.cost(seed, self.price_list_by_role["target"])
+        if "grader" in self.budgets:
+            calls = 2 * self._test.items * len(self._test.grading)
+            self.budgets["grader"].reserve_for_test(calls)
+        self._seed_half = self._test.cost(seed, self.price_list_by_role)
         await self.may_be_best([seed])
         if name := self.shared_budget.limits.passed_by(self.shared_budget.held_by_holder[""]):
             needed = getattr(self.shared_budget.held_by_holder[""], name)
@@ -99,7 +124,7 @@ class TrialBudget:
         """Reserve enough for a test of any of these prompts, before they are compared on dev."""
         half = Cost.of_all([])
         for prompt in prompts:
-            half = half.at_least(self._test.cost(prompt, self.price_list_by_role["target"]))
+            half = half.at_least(self._test.cost(prompt, self.price_list_by_role))
         if half.at_least(self._half) == self._half:
             return
         self._half = self._half.at_least(half)
@@ -123,7 +148,7 @@ class TrialBudget:
             budget.reserve_for_test(3 * items)
         reserved, control = (
             self._seed_half + self._half,
-            self._test.cost(prompt, self.price_list_by_role["target"]),
+            self._test.cost(prompt, self.price_list_by_role),
         )
         may_take = self.shared_budget.limits.left_by(reserved, CONTROL_SHARE)
         bounded = (

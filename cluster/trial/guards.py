@@ -11,11 +11,17 @@ Each is a LanguageModel that wraps the next one. From the search to the endpoint
     (client)        gate, retries and circuit breaker are inside of it (serving/models.py)
 """
 
+from dataclasses import dataclass
+
 from cluster.trial.budget import TrialBudget, price_list_of
 from optimizer.budget.answer_memory import Remembering
 from optimizer.budget.call_budget import Budgeted
 from optimizer.budget.cost import Role
 from optimizer.budget.paying import Paying
+from optimizer.evaluation.grading_limit import GradingLimit
+from optimizer.grader import Grader
+from optimizer.graders.graders import GraderSpec
+from optimizer.graders.judging.judge import Judging, judges_in, shown_bytes
 from optimizer.protocols import LanguageModel
 from serving.budget.paid_model import Endings, PaidModel
 from serving.ledger.cached_model import CachedModel
@@ -46,6 +52,37 @@ def with_ledger(
     if shared_budget is None:
         return cached
     return PaidModel(cached, shared_budget, price_list_of(model, role), endings)
+
+
+@dataclass(frozen=True)
+class BoundGraders:
+    """A task's grader, bound to the model that it calls, where it calls one."""
+
+    search: Grader
+    """Grades the answers of the search."""
+    test: Grader
+    """Grades those of the final test, whose cost is reserved."""
+    limit: GradingLimit | None = None
+    """What the budget covers; None where it calls no model."""
+
+
+def bound_graders(spec: GraderSpec, judge: Remembering | None, answer_tokens: int) -> BoundGraders:
+    """Return a task's grader, ready to grade.
+
+    Args:
+        spec: The grader.
+        judge: The model that it calls, behind the trial's budget; None where it calls none.
+        answer_tokens: The most tokens of an answer.
+    """
+    unbound = spec.build()
+    if judge is None:
+        return BoundGraders(unbound, unbound)
+    shown = shown_bytes(answer_tokens)
+    return BoundGraders(
+        spec.build(Judging(judge, "grade", shown)),
+        spec.build(Judging(judge, "grade_test", shown)),
+        GradingLimit(judges_in(unbound), judge, shown),
+    )
 
 
 def with_trial_budget(model: LanguageModel, role: Role, trial_budget: TrialBudget) -> Remembering:

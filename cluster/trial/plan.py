@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from cluster.config.limits import Allowed
 from cluster.trial.budget import Reserve
 from cluster.trial.result import Status, TrialResult
+from optimizer.budget.cost import Role
 from optimizer.protocols import SelectionRule, Strategy
 from optimizer.types import Sampling
 from serving.settings import ModelSettings
@@ -29,6 +30,8 @@ class TrialPlan:
     target: ModelSettings
     optimizer: ModelSettings
     sampling: Sampling
+    grader: ModelSettings | None = None
+    """The model of the task's judges; None where its grader calls none."""
     allowed: Allowed = field(default_factory=Allowed)
     form_control: bool = True
     """Measure the baseline with the answer line alone beside the two prompts, where form may
@@ -37,6 +40,12 @@ class TrialPlan:
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """The point of the search space, where there is a search; the other fields contain it already.
     """
+
+    @property
+    def models(self) -> dict[Role, ModelSettings]:
+        """Return the models of the trial by their roles."""
+        models: dict[Role, ModelSettings] = {"target": self.target, "optimizer": self.optimizer}
+        return models | ({"grader": self.grader} if self.grader else {})
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class Progress:
     """Requests that the trial could answer itself; they do not count as calls."""
     paused: str = ""
     """One sentence while an endpoint is down and waited for; "" while all answer."""
+    grader_calls: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

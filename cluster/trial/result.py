@@ -122,8 +122,10 @@ class TrialResult:
     """
     target_calls: int = 0
     optimizer_calls: int = 0
+    grader_calls: int = 0
+    """Calls of the model that grades; 0 where the grader calls none, as in an older result."""
     ledger_hits: int = 0
-    """Calls, of both models together, that the ledger answered; they are counted in the calls too.
+    """Calls, of all models together, that the ledger answered; they are counted in the calls too.
     """
     repeats: int = 0
     """Requests to either model whose answer the trial had already: they cost nothing, and are

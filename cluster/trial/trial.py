@@ -13,10 +13,10 @@ from random import Random
 
 from cluster.trial.budget import FinalTest, TrialBudget
 from cluster.trial.evaluation import TrialEvaluation
-from cluster.trial.failure_notes import Noting
+from cluster.trial.failure_notes import CountedJudge, Noting
 from cluster.trial.final_test import Tested, with_test
 from cluster.trial.form_control import FormControl
-from cluster.trial.guards import with_trial_budget
+from cluster.trial.guards import bound_graders, with_trial_budget
 from cluster.trial.plan import Progress, TrialContext, TrialPlan, without_result
 from cluster.trial.result import Status, TrialResult
 from optimizer.budget.call_budget import Usage
@@ -49,17 +49,17 @@ class Trial:
         target: LanguageModel,
         optimizer: LanguageModel,
         context: TrialContext | None = None,
+        judge: LanguageModel | None = None,
     ) -> None:
+        """Take the models with the guards of the experiment; `judge`: the one that grades."""
         self.plan = plan
         self._context = context = context or TrialContext()
         self._task = task
         self._test_split = task.test.single_reading()
-        grader = task.grader.build()
-        self._problem: Problem = task.problem(grader)
         self._trial_budget = TrialBudget(
             plan.allowed,
-            {"target": plan.target, "optimizer": plan.optimizer},
-            FinalTest(self._test_split.items, self._test_split.longest_input_bytes, plan.sampling),
+            plan.models,
+            FinalTest.of(task, plan.sampling, plan.target),
             context.reserve,
         )
         self._outcome_counts = OutcomeCounts()
@@ -73,19 +73,28 @@ class Trial:
             with_trial_budget(optimizer, "optimizer", self._trial_budget), self._outcome_counts
         )
         limited = with_trial_budget(target, "target", self._trial_budget)
-        self._form = FormControl(plan.form_control, self._problem.seed, grader)
+        if judge is not None:
+            counted = CountedJudge(Noting(judge, "grader", self._lost), self._outcome_counts)
+            judge = with_trial_budget(counted, "grader", self._trial_budget)
+        graders = bound_graders(
+            task.grader, judge, plan.target.own_max_tokens or plan.sampling.max_tokens
+        )
+        self._problem: Problem = task.problem(graders.search)
+        self._form = FormControl(plan.form_control, self._problem.seed, graders.search)
         self._evaluation = TrialEvaluation(
             self._trial_budget,
             self._form,
             self._problem,
             limited,
-            grader,
+            graders.search,
             task.dev,
             plan.selection,
             plan.sampling,
             self._outcome_counts,
             limited,
             task.visible_row if plan.target.sees_examples else None,
+            graders.test,
+            graders.limit,
         )
         self._rounds: list[Round] = []
         self.tested: Tested | None = None
@@ -96,19 +105,18 @@ class Trial:
     def progress(self) -> Progress:
         """Return how far the trial is."""
         best = self._rounds[-1].best if self._rounds else None
-        target, optimizer = (
-            self._trial_budget.budgets["target"].usage,
-            self._trial_budget.budgets["optimizer"].usage,
-        )
+        usage = {role: budget.usage for role, budget in self._trial_budget.budgets.items()}
+        target, all_models = usage["target"], sum(usage.values(), Usage())
         return Progress(
             self._rounds[-1].number if self._rounds else None,
             best.accuracy if best else None,
             target.calls,
-            optimizer.calls,
-            target.ledger_hits + optimizer.ledger_hits,
+            usage["optimizer"].calls,
+            all_models.ledger_hits,
             target.prefix_hit_rate,
-            target.repeats + optimizer.repeats,
+            all_models.repeats,
             self._context.pause(),
+            usage["grader"].calls if "grader" in usage else 0,
         )
 
     @property
@@ -156,7 +164,7 @@ class Trial:
         """
         lost = (
             isinstance(self._lost.get("optimizer"), EndpointError | AccessError)
-            and "target" not in self._lost
+            and not {"target", "grader"} & self._lost.keys()
         )
         best = self._rounds[-1].best.candidate if self._rounds else None
         if not lost or self._context.reserve or best is None or best.prompt == self._problem.seed:
@@ -190,6 +198,7 @@ class Trial:
             replace(
                 found,
                 target_calls=found.target_calls + spent.target_calls,
+                grader_calls=found.grader_calls + spent.grader_calls,
                 ledger_hits=found.ledger_hits + spent.ledger_hits,
                 calls_by_purpose={**found.calls_by_purpose, **self._trial_budget.calls_by_purpose},
                 verdicts_by_purpose={
@@ -256,10 +265,13 @@ class Trial:
         """
         for name, answers in (("baseline", tested.before), ("best prompt", tested.after)):
             if all(answer.score.value is None for answer in answers):
+                graded = any(answer.text for answer in answers)
+                happened = "could be graded" if graded else "came"
+                why = self._main_reason("grader" if graded else "target")
                 return (
                     f"No verdict, as nothing could be measured: none of the {len(answers)} answers "
-                    f"of the final test under the {name} came{self._main_reason('target')}; once "
-                    "they do, the same command continues where this one ended."
+                    f"of the final test under the {name} {happened}{why}; once they do, the same "
+                    "command continues where this one ended."
                 )
         return ""
 
@@ -312,6 +324,7 @@ class Trial:
             dev_accuracy=progress.dev_accuracy,
             target_calls=progress.target_calls,
             optimizer_calls=progress.optimizer_calls,
+            grader_calls=progress.grader_calls,
             ledger_hits=progress.ledger_hits,
             prefix_hit_rate=progress.prefix_hit_rate,
             repeats=progress.repeats,

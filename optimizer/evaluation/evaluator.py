@@ -11,8 +11,10 @@ from typing import Any
 
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.errors import BudgetExhausted
+from optimizer.evaluation.grading_limit import GradingLimit
 from optimizer.evaluation.selection_run import CutSelection, PairwiseComparison
 from optimizer.graders.base import grade_outcomes
+from optimizer.graders.judging.judge import GradingRefused
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
 from optimizer.protocols import Grader, LanguageModel, Limited, SelectionRule
@@ -36,22 +38,28 @@ class Evaluation:
         outcome_counts: OutcomeCounts | None = None,
         limited: Limited | None = None,
         row_of: Callable[[Example], Mapping[str, Any]] | None = None,
+        test_grader: Grader | None = None,
+        grading_limit: GradingLimit | None = None,
     ) -> None:
         """Take all parts.
 
         Args:
             target: The target model.
-            grader: Scores its answers.
+            grader: Grades the answers of a search.
             dev: The dev split.
             rule: Selects.
             sampling: How the target draws its answers.
             outcome_counts: Where its answers are counted.
             limited: What the target's budget covers; None: it covers all.
             row_of: The row of an example, for a target that sees rows; None: it sees none.
+            test_grader: Grades the answers of the final test; None: `grader`.
+            grading_limit: What the budget of a grader that calls a model covers; None: all.
         """
         self._target = target
         self._limited = limited
         self._grader = grader
+        self._test_grader = test_grader or grader
+        self._grading_limit = grading_limit
         self._dev = tuple(dev)
         self._rule = rule
         self._sampling = sampling or Sampling()
@@ -118,9 +126,19 @@ class Evaluation:
 
     def fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
         """Return how many of these dev answers, counted from the first, the budget covers now."""
-        if self._limited is None or self._limited.covers(len(work)):
+        fitting = self._grading_fitting(work)
+        if self._limited is None or self._limited.covers(fitting):
+            return fitting
+        return self._limited.fitting(self._requests(work[:fitting], "validate"))
+
+    def _grading_fitting(self, work: Sequence[tuple[Prompt, Example]]) -> int:
+        """Return of how many of these dev answers the budget covers the grading."""
+        if self._grading_limit is None:
             return len(work)
-        return self._limited.fitting(self._requests(work, "validate"))
+        # Answers that are known were graded before: their grading costs nothing again.
+        new = [place for place, known in enumerate(self.known(work)) if not known]
+        covered = self._grading_limit.fitting([work[place][1] for place in new])
+        return len(work) if covered == len(new) else new[covered]
 
     def known(self, work: Sequence[tuple[Prompt, Example]]) -> list[bool]:
         """Return for each of these dev answers whether it costs nothing."""
@@ -129,11 +147,24 @@ class Evaluation:
         return self._limited.known(self._requests(work, "validate"))
 
     async def read(
-        self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome]
+        self,
+        work: Sequence[tuple[Prompt, Example]],
+        outcomes: Sequence[Outcome],
+        purpose: Purpose = "validate",
     ) -> list[Answer]:
-        """Grade the outcomes of the first items of this work as one batch, without counting."""
+        """Grade the outcomes of the first items of this work as one batch, without counting.
+
+        Raises:
+            BudgetExhausted: A grader calls a model, and the budget does not cover it; `answered`
+                has the outcomes that are graded, which can be read again at no cost.
+        """
         pairs = [(outcome, example) for (_, example), outcome in zip(work, outcomes, strict=False)]
-        scores = await grade_outcomes(self._grader, pairs)
+        grader = self._test_grader if purpose == "test" else self._grader
+        try:
+            scores = await grade_outcomes(grader, pairs)
+        except GradingRefused as refusal:
+            refusal.answered = tuple(outcomes[: _graded(outcomes, refusal.graded)])
+            raise
         return [
             Answer(
                 example,
@@ -160,16 +191,37 @@ class Evaluation:
         self, work: Sequence[tuple[Prompt, Example]], outcomes: Sequence[Outcome], purpose: Purpose
     ) -> list[Answer]:
         """Score and count the outcomes of the first items of this work."""
-        answers = await self.read(work, outcomes)
+        try:
+            answers = await self.read(work, outcomes, purpose)
+        except BudgetExhausted as refusal:
+            answers = await self.read(work, refusal.answered, purpose)
+            self._count(outcomes, answers, purpose)
+            raise
+        self._count(outcomes, answers, purpose)
+        return answers
+
+    def _count(
+        self, outcomes: Sequence[Outcome], answers: Sequence[Answer], purpose: Purpose
+    ) -> None:
+        """Count the outcomes of the first of these calls that were graded."""
         came = [
             (outcome, answer)
-            for outcome, answer in zip(outcomes, answers, strict=True)
+            for outcome, answer in zip(outcomes, answers, strict=False)
             # A repeated outcome was counted when it came.
             if not outcome.repeated
         ]
         self._outcome_counts.failed("target", [outcome for outcome, _ in came])
         self._outcome_counts.judged(purpose, [answer.score.verdict for _, answer in came])
-        return answers
+
+
+def _graded(outcomes: Sequence[Outcome], answers: int) -> int:
+    """Return how many outcomes come before the answer that is not graded, given how many are."""
+    for place, outcome in enumerate(outcomes):
+        if isinstance(outcome, Completion):
+            if not answers:
+                return place
+            answers -= 1
+    return len(outcomes)
 
 
 async def rounds_of(search: AsyncIterator[Round]) -> AsyncIterator[Round]:

@@ -20,6 +20,7 @@ from optimizer.graders.judging.judge import Judge, Judging
 from optimizer.graders.label_model import LabelModel
 from optimizer.graders.multi import Multi
 from optimizer.graders.number import Number
+from optimizer.graders.openai_objects import as_settings, is_object
 from optimizer.graders.python import FUNCTIONS, Python
 from optimizer.graders.regex import Regex
 from optimizer.graders.score_model import ScoreModel
@@ -117,15 +118,19 @@ class GraderSpec:
 
 
 def as_spec(given: "str | Mapping[str, Any] | GraderSpec") -> GraderSpec:
-    """Return the spec of a grader: of its name, or of a mapping with its kind and its settings.
+    """Return the spec of a grader that is given in one of three ways.
+
+    It may be its name, a mapping with its kind and its settings, or a grader object of OpenAI's.
 
     Raises:
-        SettingsError: It is neither.
+        SettingsError: It is none of these.
     """
     if isinstance(given, GraderSpec):
         return given
     if isinstance(given, str):
         return GraderSpec(given)
+    if isinstance(given, Mapping) and is_object(given):
+        return GraderSpec(*as_settings(given))
     name = given.get(KIND) if isinstance(given, Mapping) else None
     if not isinstance(name, str):
         raise SettingsError(

@@ -10,7 +10,8 @@ from functools import cache
 from typing import ClassVar, Literal, get_args
 
 from optimizer.errors import SettingsError, shortened
-from optimizer.graders.base import PureGrader, said_last
+from optimizer.graders.base import PureGrader, said, said_last
+from optimizer.graders.judging.template import ItemData, Template
 from optimizer.types import Completion, Example, Score, graded
 from optimizer.validators import at_least, at_most, one_of
 
@@ -31,13 +32,20 @@ _NAMES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class TextSimilarity(PureGrader):
-    """Scores the text behind an `Answer:` line, or the whole response."""
+    """Scores the text behind an `Answer:` line, or the whole response.
+
+    With templates `input` and `reference` it compares what these make instead.
+    """
 
     metric: Metric = "rouge_l"
     pass_threshold: float | None = None
     """With it a text is right if it reaches this similarity, and else wrong; None gives the
     similarity itself as the score.
     """
+    input: str = ""
+    """A template such as `{{ sample.output_json.summary }}`."""
+    reference: str = ""
+    """A template such as `{{ item.summary }}`; "" compares with the targets."""
     slow: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -45,6 +53,8 @@ class TextSimilarity(PureGrader):
         if self.pass_threshold is not None:
             at_least(0, pass_threshold=self.pass_threshold)
             at_most(1, pass_threshold=self.pass_threshold)
+        for text in (self.input, self.reference):
+            Template(text)
         _measure(self.metric)
 
     @property
@@ -55,14 +65,22 @@ class TextSimilarity(PureGrader):
 
     def score(self, response: Completion, example: Example) -> Score:
         """Return the similarity to the target that is most like the response."""
-        text = said_last(response)[-COMPARED_CHARS:]
+        data = ItemData(example, said(response))
+        text = Template(self.input).filled(data) if self.input else said_last(response)
+        text, targets = text[-COMPARED_CHARS:], example.answers
+        if self.reference:
+            targets = (Template(self.reference).filled(data),)
         if not text.strip():
             return Score("truncated" if response.truncated else "unparsable")
-        value = max((self.similarity(text, target) for target in example.answers), default=0.0)
+        value = max((self.similarity(text, target) for target in targets), default=0.0)
         feedback = "" if value == 1.0 else f"{value:.2f} of 1 like the target by {self.metric}."
         if self.pass_threshold is not None:
             value = float(value >= self.pass_threshold)
         return graded(value, shortened(text, 500), feedback)
+
+    def fault_of(self, example: Example) -> str:
+        """Return why an example cannot be graded; "" where it can."""
+        return "" if self.reference else super().fault_of(example)
 
     def similarity(self, text: str, target: str) -> float:
         """Return the similarity of two texts, 0.0 to 1.0."""

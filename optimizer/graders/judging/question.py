@@ -107,6 +107,7 @@ def check_judge(judge: Any) -> None:
     """
     if bool(judge.rubric.strip()) == (judge.messages is not None):
         raise SettingsError("A judge needs a rubric, or messages of its own: one of them.")
+    question_of(judge, "")
     at_least(1, votes=judge.votes, max_tokens=judge.max_tokens)
     at_most(MOST_VOTES, votes=judge.votes)
     if judge.temperature is not None:

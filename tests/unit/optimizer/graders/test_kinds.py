@@ -482,4 +482,5 @@ def test_a_kind_with_an_unknown_setting_is_answered_with_the_known_ones() -> Non
 
 def test_every_kind_of_the_table_has_a_suite_of_the_contract() -> None:
     suites = {suite.spec.name for suite in GraderContract.__subclasses__()}
-    assert set(GRADERS.table) - {"label_model", "score_model", "string_check"} == suites
+    elsewhere = {"label_model", "score_model", "string_check"}  # test_judges, test_openai_objects
+    assert set(GRADERS.table) == suites | elsewhere
