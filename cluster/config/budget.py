@@ -1,12 +1,27 @@
 """The `budget` section of an experiment: what one trial, and all of them, may spend."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
-from cluster.config.limits import Allowed
 from optimizer.budget.cost import Limits
 from serving.settings.validation import Strict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """The most that a trial, or all trials together, may spend of each resource.
+
+    None stands for no limit. Money is in the currency of the prices, time in seconds.
+    """
+
+    target_calls: int | None = None
+    optimizer_calls: int | None = None
+    grader_calls: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+    wall_s: float | None = None
 
 
 def _is_none(value: object) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TypeVar
 
+from cluster.config.budget import Allowed
 from cluster.config.experiment import ExperimentSettings
-from cluster.config.limits import Allowed
 from cluster.experiment.planning import TrialSpec
 from cluster.text.formatting import count, duration, plural
 from optimizer.budget.cost import Role

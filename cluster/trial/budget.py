@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from optimizer.budget.call_budget import Budget, Usage
 from optimizer.budget.cost import Cost, Limits, PriceList, Role
 from optimizer.budget.shared_budget import SharedBudget

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.trial.budget import Reserve
 from cluster.trial.result import Status, TrialResult
 from optimizer.budget.cost import Role

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 from unicodedata import normalize
 
+from optimizer.errors import DataError, shortened
 from optimizer.grader import Grader
 from optimizer.graders.reading.answers import FinalAnswer, final_answer
 from optimizer.prompt import ANSWER_LABEL, without_thinking
@@ -39,6 +40,19 @@ def score_outcome(grader: "PureGrader", outcome: Outcome, example: Example) -> S
     if isinstance(outcome, Failed):
         return Score("missing" if outcome.kind == "infrastructure" else "refused")
     return grader.score(outcome, example)
+
+
+def expect_gradable(name: str, grader: "PureGrader", examples: Iterable[Example]) -> None:
+    """Check that the grader of this name can grade answers to these examples.
+
+    Raises:
+        DataError: It cannot; the sentence names the first such example.
+    """
+    for example in examples:
+        if fault := grader.fault_of(example):
+            raise DataError(
+                f"Example {shortened(example.id)} {fault}, which the grader {name} needs."
+            )
 
 
 def pure_part(grader: Grader) -> "PureGrader | None":

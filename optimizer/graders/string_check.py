@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from optimizer.errors import shortened
 from optimizer.graders.base import PureGrader, said
-from optimizer.graders.judging.template import ItemData, Template
+from optimizer.graders.judging.template import DataTemplate, ItemData
 from optimizer.types import Completion, Example, Score
 from optimizer.validators import one_of
 
@@ -26,8 +26,8 @@ class StringCheck(PureGrader):
 
     def __post_init__(self) -> None:
         one_of(get_args(Operation), operation=self.operation)
-        Template(self.reference)
-        Template(self.input)
+        DataTemplate(self.reference)
+        DataTemplate(self.input)
 
     @property
     def accepts(self) -> str:  # type: ignore[override]
@@ -43,7 +43,7 @@ class StringCheck(PureGrader):
         """Return 1 where the comparison holds, else 0."""
         data = ItemData(example, said(response))
         given, wanted = (
-            Template(text).filled(data).strip() for text in (self.input, self.reference)
+            DataTemplate(text).filled(data).strip() for text in (self.input, self.reference)
         )
         holds = {
             "eq": given == wanted,

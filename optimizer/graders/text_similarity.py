@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, get_args
 
 from optimizer.errors import SettingsError, shortened
 from optimizer.graders.base import PureGrader, said, said_last
-from optimizer.graders.judging.template import ItemData, Template
+from optimizer.graders.judging.template import DataTemplate, ItemData
 from optimizer.types import Completion, Example, Score, graded
 from optimizer.validators import at_least, at_most, one_of
 
@@ -54,7 +54,7 @@ class TextSimilarity(PureGrader):
             at_least(0, pass_threshold=self.pass_threshold)
             at_most(1, pass_threshold=self.pass_threshold)
         for text in (self.input, self.reference):
-            Template(text)
+            DataTemplate(text)
         _measure(self.metric)
 
     @property
@@ -66,10 +66,10 @@ class TextSimilarity(PureGrader):
     def score(self, response: Completion, example: Example) -> Score:
         """Return the similarity to the target that is most like the response."""
         data = ItemData(example, said(response))
-        text = Template(self.input).filled(data) if self.input else said_last(response)
+        text = DataTemplate(self.input).filled(data) if self.input else said_last(response)
         text, targets = text[-COMPARED_CHARS:], example.answers
         if self.reference:
-            targets = (Template(self.reference).filled(data),)
+            targets = (DataTemplate(self.reference).filled(data),)
         if not text.strip():
             return Score("truncated" if response.truncated else "unparsable")
         value = max((self.similarity(text, target) for target in targets), default=0.0)

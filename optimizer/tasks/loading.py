@@ -9,7 +9,7 @@ from dataclasses import replace
 from random import Random
 
 from optimizer.errors import DataError, SettingsError, shortened, unknown_name
-from optimizer.graders.base import pure_part
+from optimizer.graders.base import expect_gradable, pure_part
 from optimizer.graders.graders import GRADERS, GraderSpec, as_spec
 from optimizer.graders.reading.numbers import as_number
 from optimizer.graders.regex import check_pattern
@@ -218,11 +218,7 @@ def _impossible_targets(examples: Sequence[Example], spec: GraderSpec) -> str:
     grader = pure_part(spec.build())
     if grader is None:
         return ""
-    for example in examples:
-        if fault := grader.fault_of(example):
-            raise DataError(
-                f"Example {shortened(example.id)} {fault}, which the grader {spec.name} needs."
-            )
+    expect_gradable(spec.name, grader, examples)
     impossible = [
         example
         for example in examples

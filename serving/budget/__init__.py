@@ -7,7 +7,7 @@ goes on with what is left.
 """
 
 from serving.budget.actor import BudgetClient, TrialBudgetClient, open_budget
-from serving.budget.record import FILE
-from serving.budget.store import BudgetStore, Elapsed
+from serving.budget.record import FILE, Elapsed
+from serving.budget.store import BudgetStore
 
 __all__ = ["FILE", "BudgetClient", "BudgetStore", "Elapsed", "TrialBudgetClient", "open_budget"]

@@ -10,8 +10,9 @@ from ray.exceptions import RayError
 
 from optimizer.budget.cost import NOTHING, Cost, Limits, PriceList, Role
 from optimizer.errors import SettingsError
+from serving.budget.record import Elapsed
 from serving.budget.recovery import recover
-from serving.budget.store import BudgetStore, Elapsed
+from serving.budget.store import BudgetStore
 from serving.ledger.coordinator import LedgerClient
 from serving.runtime.actors import answered, lasting
 from serving.runtime.supervision import Supervisor

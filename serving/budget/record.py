@@ -27,6 +27,20 @@ class SentCall:
 
 
 @dataclass(frozen=True)
+class Elapsed:
+    """The past of a trial that begins: seconds, in all runs together."""
+
+    trial_s: float
+    whole_s: float
+    ending: tuple[str, str] | None = None
+    """The request, in hex of its key, that the trial was refused in an earlier run with the same
+    limits, and why.
+    """
+    sent: Mapping[bytes, Cost] = field(default_factory=dict)
+    """Calls that it has sent and never settled, by key, at the most that they can cost."""
+
+
+@dataclass(frozen=True)
 class SpentRecord:
     """The recorded state of a budget; costs and calls by trial."""
 
@@ -42,10 +56,23 @@ class SpentRecord:
     sent: Mapping[str, Mapping[bytes, SentCall]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    def has_limits(self, limits: Mapping[str, float | None]) -> bool:
+        """Return whether these limits were recorded; a limit that is not named is not set."""
+        then, now = (
+            {name: limit for name, limit in one.items() if limit is not None}
+            for one in (self.limits, limits)
+        )
+        return then == now
+
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         state = {
-            "limits": self.limits,
+            # One of grader calls only where it is set: older versions knew none.
+            "limits": {
+                name: limit
+                for name, limit in self.limits.items()
+                if limit is not None or name != "grader_calls"
+            },
             "course": self.course,
             "endings": self.endings,
             "spent": self.spent.to_json(),
@@ -102,18 +129,6 @@ def read_record(folder: Folder) -> SpentRecord:
             "from a copy, or remove it and "
             "lower budget.total by what was spent."
         ) from problem
-
-
-def set_limits(limits: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the limits that are set: an older record does not name those that were added later."""
-    return {name: limit for name, limit in limits.items() if limit is not None}
-
-
-def recorded_limits(limits: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return the limits as they are recorded: one of grader calls only where it is set."""
-    return {
-        name: limit for name, limit in limits.items() if limit is not None or name != "grader_calls"
-    }
 
 
 def _sum(state: Mapping[str, Any]) -> str:

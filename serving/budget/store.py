@@ -30,19 +30,12 @@ may test another prompt.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from optimizer.budget.cost import NOTHING, Cost, Limits
 from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted
-from serving.budget.record import (
-    FILE,
-    SentCall,
-    SpentRecord,
-    read_record,
-    recorded_limits,
-    set_limits,
-)
+from serving.budget.record import FILE, Elapsed, SentCall, SpentRecord, read_record
 from serving.budget.stopwatch import Stopwatch
 from serving.storage import Folder
 
@@ -52,20 +45,6 @@ RECORD_EVERY_S = 5.0
 """Seconds between two records of time [ours]. Time is recorded for two of these ahead: a killed
 run has lost that much of it at most.
 """
-
-
-@dataclass(frozen=True)
-class Elapsed:
-    """The past of a trial that begins: seconds, in all runs together."""
-
-    trial_s: float
-    whole_s: float
-    ending: tuple[str, str] | None = None
-    """The request, in hex of its key, that the trial was refused in an earlier run with the same
-    limits, and why.
-    """
-    sent: Mapping[bytes, Cost] = field(default_factory=dict)
-    """Calls that it has sent and never settled, by key, at the most that they can cost."""
 
 
 class BudgetStore:
@@ -119,7 +98,7 @@ class BudgetStore:
         self.lost = recorded.lost
         """The part of what is spent that has brought no answer."""
         # With other limits a refusal of an earlier run says nothing about this one.
-        if set_limits(recorded.limits) == set_limits(self._limits):
+        if recorded.has_limits(self._limits):
             self._shared_budget.refused.update(recorded.refused)
             self._ending_by_trial.update(recorded.endings)
             self._done.update(recorded.done)
@@ -356,7 +335,7 @@ class BudgetStore:
                 tested[trial] = (tested.get(trial, Cost()) - most).at_least(Cost())
                 held[trial] = held.get(trial, Cost()) + most
         return SpentRecord(
-            limits=recorded_limits(self._limits),
+            limits=self._limits,
             course=self._course,
             endings=self._ending_by_trial,
             spent=self.spent,

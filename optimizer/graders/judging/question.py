@@ -6,7 +6,7 @@ from typing import Any
 
 from optimizer.errors import SettingsError
 from optimizer.graders.judging.judge import MOST_VOTES, harmless
-from optimizer.graders.judging.template import ItemData, Template
+from optimizer.graders.judging.template import DataTemplate, ItemData
 from optimizer.types import Message, Role
 from optimizer.validators import at_least, at_most
 
@@ -27,7 +27,7 @@ _MARGIN = 600
 class RubricQuestion:
     """Shows the rubric, the input, the target where there is one, and the answer."""
 
-    rubric: Template
+    rubric: DataTemplate
     form: str
     """Asks for the form of the reply."""
     gold: bool = True
@@ -55,7 +55,7 @@ class RubricQuestion:
 class TemplateQuestion:
     """Messages of one's own, with places for the data."""
 
-    turns: Sequence[tuple[Message, Template]]
+    turns: Sequence[tuple[Message, DataTemplate]]
     form: str
     """Added to the last message."""
 
@@ -71,7 +71,7 @@ class TemplateQuestion:
         return (*sizes[:-1], sizes[-1] + len(self.form.encode()) + 2)
 
 
-def turns_of(messages: Sequence[object]) -> tuple[tuple[Message, Template], ...]:
+def turns_of(messages: Sequence[object]) -> tuple[tuple[Message, DataTemplate], ...]:
     """Return messages of settings, `{role: ..., content: ...}`, with their templates.
 
     Raises:
@@ -86,7 +86,7 @@ def turns_of(messages: Sequence[object]) -> tuple[tuple[Message, Template], ...]
             raise SettingsError(
                 "A judge's messages are a list of {role: system, user or assistant, content: TEXT}."
             )
-        turns.append((Message(known, content), Template(content)))
+        turns.append((Message(known, content), DataTemplate(content)))
     if not turns or turns[-1][0].role != "user":
         raise SettingsError("The last of a judge's messages must be of the user.")
     return tuple(turns)
@@ -96,7 +96,7 @@ def question_of(judge: Any, form: str) -> RubricQuestion | TemplateQuestion:
     """Return the question of a judge's settings."""
     if judge.messages is not None:
         return TemplateQuestion(turns_of(judge.messages), form)
-    return RubricQuestion(Template(judge.rubric), form, judge.gold)
+    return RubricQuestion(DataTemplate(judge.rubric), form, judge.gold)
 
 
 def check_judge(judge: Any) -> None:

@@ -21,7 +21,7 @@ _CUT = "[…]"
 
 
 @dataclass(frozen=True)
-class Template:
+class DataTemplate:
     """A text with places for data.
 
     Raises:

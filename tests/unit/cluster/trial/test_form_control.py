@@ -10,8 +10,8 @@ import pytest
 
 from cluster.analysis.comparisons import comparisons
 from cluster.analysis.pairwise import ANSWER_LINE
+from cluster.config.budget import Allowed
 from cluster.config.experiment import ExperimentSettings
-from cluster.config.limits import Allowed
 from cluster.experiment.planning import plan_of, trial_specs
 from cluster.experiment.prepare import course_of
 from cluster.results import form_lines, leader_lines

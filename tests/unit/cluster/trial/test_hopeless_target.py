@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.results import answer_warnings
 from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.trial.budget import FinalTest, TrialBudget, price_list_of
 from cluster.trial.guards import with_ledger
 from cluster.trial.plan import TrialPlan

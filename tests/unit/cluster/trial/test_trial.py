@@ -10,7 +10,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.results import answer_warnings
 from cluster.trial.plan import TrialPlan, without_result
 from cluster.trial.result import TrialResult, marks_of, scores_of

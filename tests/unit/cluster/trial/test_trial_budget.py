@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.results.tables import candidates_table
 from cluster.trial.plan import TrialPlan
 from cluster.trial.result import TrialResult

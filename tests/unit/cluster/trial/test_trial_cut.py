@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.trial.plan import TrialContext, TrialPlan
 from cluster.trial.result import TrialResult
 from cluster.trial.trial import Trial

@@ -15,7 +15,7 @@ from optimizer.grader import Grader
 from optimizer.graders.base import pure_part
 from optimizer.graders.graders import GraderSpec
 from optimizer.graders.judging.judge import GradingRefused, Judging, judges_in, tagged
-from optimizer.graders.judging.template import ItemData, Template, cut
+from optimizer.graders.judging.template import DataTemplate, ItemData, cut
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Completion, Example, Failed, Outcome, Request, Score
 from tests.contracts import hostile
@@ -304,17 +304,17 @@ class TestTemplate:
         ],
     )
     def test_places_are_filled(self, text: str, filled: str) -> None:
-        assert Template(text).filled(self.data) == filled
+        assert DataTemplate(text).filled(self.data) == filled
 
     def test_a_field_that_the_data_lack_is_named_with_the_known_ones(self) -> None:
         with pytest.raises(DataError, match=r"Example 1 has no field item.town.*city"):
-            Template("{{item.town}}").filled(self.data)
+            DataTemplate("{{item.town}}").filled(self.data)
 
     @FAST
     @given(st.text(max_size=80), st.text(max_size=80))
     def test_data_is_never_read_as_a_template(self, value: str, output: str) -> None:
         data = ItemData(Example("1", "", (), fields={"x": value}), output)
-        filled = Template("a{{item.x}}b{{sample.output_text}}c").filled(data)
+        filled = DataTemplate("a{{item.x}}b{{sample.output_text}}c").filled(data)
         assert filled == f"a{value}b{output}c"
 
     @FAST

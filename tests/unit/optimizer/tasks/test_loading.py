@@ -79,7 +79,7 @@ def test_the_users_scorer_and_instruction_win(tmp_path: Path) -> None:
     assert load(source).seed_instruction == SEED_INSTRUCTION
     assert load_task(source, sizes=SMALL, seed=0, seed_instruction="").seed_instruction == ""
     with pytest.raises(
-        SettingsError, match="no scorer called 'fuzzy'; known are: choice, exact, number, regex"
+        SettingsError, match="no scorer called 'fuzzy'; known are: choice, contains, exact, json, "
     ):
         load(source, scorer="fuzzy")
 

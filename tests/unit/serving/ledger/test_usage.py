@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from cluster.analysis.outcome_summary import answer_warnings
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.ledger_admin.accounting import ModelAccount
 from cluster.ledger_admin.table import _tokens
 from cluster.text.formatting import MISSING
