@@ -57,22 +57,13 @@ class SpentRecord:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def has_limits(self, limits: Mapping[str, float | None]) -> bool:
-        """Return whether these limits were recorded; a limit that is not named is not set."""
-        then, now = (
-            {name: limit for name, limit in one.items() if limit is not None}
-            for one in (self.limits, limits)
-        )
-        return then == now
+        """Return whether these limits were recorded."""
+        return _as_recorded(self.limits) == _as_recorded(limits)
 
     def to_bytes(self) -> bytes:
         """Return the file's content."""
         state = {
-            # One of grader calls only where it is set: older versions knew none.
-            "limits": {
-                name: limit
-                for name, limit in self.limits.items()
-                if limit is not None or name != "grader_calls"
-            },
+            "limits": _as_recorded(self.limits),
             "course": self.course,
             "endings": self.endings,
             "spent": self.spent.to_json(),
@@ -129,6 +120,13 @@ def read_record(folder: Folder) -> SpentRecord:
             "from a copy, or remove it and "
             "lower budget.total by what was spent."
         ) from problem
+
+
+def _as_recorded(limits: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return limits with one of grader calls only where it is set: older versions knew none."""
+    return {
+        name: limit for name, limit in limits.items() if limit is not None or name != "grader_calls"
+    }
 
 
 def _sum(state: Mapping[str, Any]) -> str:
