@@ -30,6 +30,7 @@ from cluster.config.component_spec import (
 )
 from cluster.config.endpoints import with_addresses
 from cluster.config.function_models import with_functions
+from cluster.config.grader import judge_model
 from cluster.config.labels import labelled
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import SELECTION, read_space
@@ -239,10 +240,12 @@ class ExperimentSettings(PairSettings):
     @model_validator(mode="after")
     def _has_prices_for_its_money(self) -> Self:
         if self.budget.money is not None or self.budget.total.money is not None:
-            for model in (self.target_model, self.optimizer_model):
+            graded = (judge_model(task.grader, self.optimizer_model) for task in self.tasks)
+            judges = [model for model in graded if model is not None]
+            for model in (self.target_model, self.optimizer_model, *judges):
                 if model.prices is None:
                     raise SettingsError(
-                        f"A budget in money needs the prices of both models, and {model.label} has "
+                        f"A budget in money needs the prices of all models, and {model.label} has "
                         "none; give it "
                         "prices: {prompt_per_million: ..., completion_per_million: ...}, or 0 for "
                         "both."

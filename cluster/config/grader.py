@@ -6,6 +6,9 @@ from typing import Any
 
 from optimizer.errors import SettingsError, unknown_name
 from optimizer.graders.graders import GRADERS, GraderSpec
+from optimizer.graders.judging.judge import judges_in
+from optimizer.types import Request
+from serving.clients.probe import question_like
 from serving.settings import ModelSettings, parse_model
 from serving.settings.validation import build_named
 
@@ -31,6 +34,17 @@ def judge_model(spec: GraderSpec | None, default: ModelSettings) -> ModelSetting
             f"none for {default.label}."
         )
     return models[0] if models else None
+
+
+def judge_votes(spec: GraderSpec) -> int:
+    """Return how many calls of a model the grading of one answer takes; 0 where it takes none."""
+    return sum(judge.votes for judge in judges_in(spec.build()))
+
+
+def judge_requests(spec: GraderSpec | None) -> list[Request]:
+    """Return a harmless request in each form in which a grader calls its model."""
+    judges = judges_in(spec.build()) if spec else []
+    return [question_like(judge.requests_at_most(0, 0)[-1]) for judge in judges]
 
 
 def check_grader(spec: GraderSpec) -> None:

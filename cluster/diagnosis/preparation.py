@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cluster.config.components import revisions
 from cluster.config.experiment import Recorded
+from cluster.config.grader import judge_model
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.experiment.preflight import Question, as_optimizer, as_target, check_models, distinct
 from cluster.experiment.prepare import (
@@ -65,8 +66,10 @@ def prepare(settings: DiagnosisSettings) -> Prepared:
 
 
 def models_of(settings: DiagnosisSettings) -> tuple[ModelSettings, ...]:
-    """Return both models; one of them where they are the same."""
-    models = (settings.target_model, settings.optimizer_model)
+    """Return all models, each once: the target, the optimizer model, and those that grade."""
+    graded = (judge_model(task.grader, settings.optimizer_model) for task in settings.tasks)
+    judges = [model for model in graded if model is not None]
+    models = (settings.target_model, settings.optimizer_model, *judges)
     return tuple({model.identity: model for model in models}.values())
 
 

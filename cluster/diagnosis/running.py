@@ -7,15 +7,17 @@ into the same folder again pay only for what is missing.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
+from cluster.config.grader import judge_model
 from cluster.diagnosis.causes import procedure_of
 from cluster.diagnosis.preparation import Prepared
 from cluster.diagnosis.result import TaskDiagnosis
 from cluster.experiment.outage_notices import reporting_outages
 from cluster.ray_runtime.hosting import host_models
 from cluster.ray_runtime.session import ray_session
-from cluster.trial.guards import with_ledger
+from cluster.trial.guards import grader_with, with_ledger
 from optimizer.budget.call_budget import Budget, Budgeted
 from optimizer.budget.cost import ROLES
 from optimizer.counted_model import CountedModel
@@ -58,6 +60,12 @@ async def _all(
         with_ledger(client, model, role, ledger)
         for client, model, role in zip(clients, models, ROLES, strict=True)
     )
+    judge_by_model: dict[str, LanguageModel] = {}
+    for setting in prepared.settings.tasks:
+        judging = judge_model(setting.grader, prepared.settings.optimizer_model)
+        if judging and judging.identity not in judge_by_model:
+            clients.append(connect(judging))
+            judge_by_model[judging.identity] = with_ledger(clients[-1], judging, "grader", ledger)
     async with reporting_outages(notify, *clients):
         return tuple(
             await asyncio.gather(
@@ -68,6 +76,7 @@ async def _all(
                         target,
                         optimizer,
                         lambda text, label=label: notify(f"{label}: {text}"),  # type: ignore[misc]
+                        judge_by_model,
                     )
                     for label in prepared.tasks
                 )
@@ -76,16 +85,36 @@ async def _all(
 
 
 async def diagnose_task(
-    prepared: Prepared, label: str, target: LanguageModel, optimizer: LanguageModel, notify: Notify
+    prepared: Prepared,
+    label: str,
+    target: LanguageModel,
+    optimizer: LanguageModel,
+    notify: Notify,
+    judge_by_model: Mapping[str, LanguageModel] = MappingProxyType({}),
 ) -> TaskDiagnosis:
-    """Take all measures of one task; an error of ours is recorded in the result."""
+    """Take all measures of one task; an error of ours is recorded in the result.
+
+    Args:
+        prepared: The diagnosis.
+        label: The task's.
+        target: The target model.
+        optimizer: The optimizer model.
+        notify: Hears of each measure.
+        judge_by_model: The models that grade, by their identities; they have no budget of their
+            own, as each answer is graded once.
+    """
     settings, task = prepared.settings, prepared.tasks[label]
     budgets = (
         Budget(settings.budget.target_calls, "target"),
         Budget(settings.budget.optimizer_calls, "optimizer"),
     )
     outcome_counts = OutcomeCounts()
-    grader = task.grader.build()
+    judging = judge_model(task.grader, settings.optimizer_model)
+    grader = grader_with(
+        task.grader,
+        judge_by_model[judging.identity] if judging else None,
+        settings.target_model.own_max_tokens or settings.sampling.max_tokens,
+    )
     evaluation = Evaluation(
         Budgeted(target, budgets[0]),
         grader,

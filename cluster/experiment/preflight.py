@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.grader import judge_model, judge_requests
 from cluster.config.search_space import SAMPLING, STRATEGY
 from cluster.experiment.planning import optimizers
 from cluster.search.domains import Domain
@@ -54,6 +55,10 @@ def questions_of(settings: ExperimentSettings, *, repeated: bool = False) -> tup
             for model in optimizers(settings)
             for sampling in _samplings(own, domains, STRATEGY, spec.label)
         ]
+    for task in settings.tasks:
+        judge = judge_model(task.grader, settings.optimizer_model)
+        if judge is not None:
+            questions += [(judge, request) for request in judge_requests(task.grader)]
     return distinct(questions)
 
 

@@ -8,14 +8,14 @@ seeds.
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.grader import judge_model
 from cluster.experiment.outage_notices import reporting_outages
-from cluster.experiment.planning import optimizers
+from cluster.experiment.planning import judges, optimizers
 from cluster.experiment.prepare import Experiment, write_settings
 from cluster.headroom.cost_estimate import (
     CHECK_FILE,
@@ -25,16 +25,16 @@ from cluster.headroom.cost_estimate import (
     cost_to_json,
     estimated,
 )
+from cluster.headroom.metered_model import MeteredModel
 from cluster.ray_runtime.session import ray_session
 from cluster.text.formatting import share
-from cluster.trial.guards import with_ledger
-from optimizer.budget.cost import ROLES
+from cluster.trial.guards import grader_with, with_ledger
+from optimizer.budget.cost import ROLES, Role
 from optimizer.budget.paying import Paying
 from optimizer.errors import EndpointError
 from optimizer.evaluation.answer_forms import NotRight, Reading
 from optimizer.evaluation.headroom_probe import Probed, Probing, probe
-from optimizer.outcome_counts import Asked, Failure, OutcomeCounts
-from optimizer.protocols import LanguageModel
+from optimizer.outcome_counts import Failure
 from optimizer.selection import Racing
 from optimizer.statistics import (
     Estimate,
@@ -50,7 +50,6 @@ from optimizer.statistics import (
 )
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
-from optimizer.types import Completion, Outcome, Request
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
 from serving.settings import ModelSettings
@@ -153,7 +152,8 @@ def run_check(
     from cluster.ray_runtime.hosting import host_models
     from serving.ledger.actor import open_ledger
 
-    models = (experiment.settings.target_model, optimizers(experiment.settings)[0])
+    settings = experiment.settings
+    models = (settings.target_model, optimizers(settings)[0], *judges(settings))
     notify("Starting Ray …")
     with session():
         host_models(models, lambda text: notify(f"{text} …"))
@@ -248,21 +248,28 @@ async def _check(
 ) -> Check:
     settings = experiment.settings
     clients = [connect(model) for model in models]
-    recorded = [
-        with_ledger(client, model, role, ledger, shared_budget)
-        for role, model, client in zip(ROLES, models, clients, strict=True)
+    roles: list[Role] = [*ROLES, *("grader" for _ in models[len(ROLES) :])]  # type: ignore[list-item]
+    metered = [
+        MeteredModel(with_ledger(client, model, role, ledger, shared_budget), role)
+        for role, model, client in zip(roles, models, clients, strict=True)
     ]
-    target, optimizer = _Metered(recorded[0], "target"), _Metered(recorded[1], "optimizer")
+    target, optimizer, *found = metered
+    judge_by_model = {
+        model.identity: judge for model, judge in zip(models[len(ROLES) :], found, strict=True)
+    }
+    answer_tokens = settings.target_model.own_max_tokens or settings.sampling.max_tokens
     checks = []
     async with reporting_outages(notify, *clients):
         for setting in settings.tasks:
             task = experiment.tasks[setting.label, settings.seeds[0]]
             notify(f"Probing {setting.label} …")
-            probed = await probe(
-                task, target, optimizer, _probing(experiment, setting.label, repeats)
-            )
+            judging = judge_model(setting.grader, settings.optimizer_model)
+            judge = judge_by_model[judging.identity] if judging else None
+            grader = grader_with(task.grader, judge, answer_tokens)
+            probing = _probing(experiment, setting.label, repeats)
+            probed = await probe(task, target, optimizer, probing, grader)
             checks.append(judged(setting.label, task, probed))
-    failures = target.failures + optimizer.failures
+    failures = tuple(failure for model in metered for failure in model.failures)
     if all(check.seed_prompt.items == 0 for check in checks):
         most = max(target.failures, key=lambda failure: failure.calls, default=None)
         why = f" ({most.reason.rstrip('.')})" if most else ""
@@ -272,6 +279,8 @@ async def _check(
         )
     known = cost_of_calls(settings, experiment.tasks, experiment.out)
     cost = {"target": target.cost(known["target"]), "optimizer": optimizer.cost(known["optimizer"])}
+    if found:
+        cost["grader"] = found[0].cost(known["grader"])
     return Check(tuple(checks), cost, estimated(settings, experiment.trial_specs, cost), failures)
 
 
@@ -291,55 +300,3 @@ def _probing(experiment: Experiment, label: str, repeats: int) -> Probing:
     return Probing(
         ABO(), Racing(), settings.sampling.build(), settings.seeds[0], repeats, with_rows
     )
-
-
-class _Metered:
-    """A model that counts the tokens, speed and failures of its calls."""
-
-    def __init__(self, model: LanguageModel, role: Asked) -> None:
-        self._model = model
-        self._role = role
-        self._outcome_counts = OutcomeCounts()
-        self._calls = self._fresh = self._measured = self._read = self._written = 0
-        self._busy_s = 0.0
-
-    @property
-    def name(self) -> str:
-        """Return the model's name."""
-        return self._model.name
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """Return the calls without a usable answer, by reason."""
-        return self._outcome_counts.failures
-
-    def cost(self, known: CallCost) -> CallCost:
-        """Return the measured cost of a call, filled up with `known` where nothing was measured.
-
-        Not measured are the speed of cached answers, and the tokens of an endpoint that does not
-        report them.
-        """
-        if not self._calls:
-            return known
-        rate = self._fresh / self._busy_s if self._fresh else known.calls_per_s
-        if not self._measured:
-            return replace(known, calls_per_s=rate)
-        return CallCost(self._read / self._measured, self._written / self._measured, rate)
-
-    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
-        """Complete the requests as LanguageModel.complete does, and measure them."""
-        started = time.monotonic()
-        outcomes = await self._model.complete(requests)
-        self._outcome_counts.failed(self._role, outcomes)
-        answers = [outcome for outcome in outcomes if isinstance(outcome, Completion)]
-        fresh = sum(not answer.from_ledger for answer in answers)
-        self._calls += len(answers)
-        for answer in answers:
-            if answer.prompt_tokens is not None and answer.completion_tokens is not None:
-                self._measured += 1
-                self._read += answer.prompt_tokens
-                self._written += answer.completion_tokens
-        if fresh:
-            self._fresh += fresh
-            self._busy_s += time.monotonic() - started
-        return outcomes

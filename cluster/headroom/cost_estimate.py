@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from cluster.config.budget import Allowed
 from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.planning import TrialSpec
+from cluster.config.grader import judge_votes
+from cluster.experiment.planning import TrialSpec, judges
 from cluster.text.formatting import count, duration, plural
 from optimizer.budget.cost import Role
 from optimizer.errors import PromptrayError
@@ -32,6 +33,9 @@ nothing was measured [ours].
 """
 OPTIMIZER_TOKENS = (1000.0, 400.0)
 """Tokens read and written by a call of the optimizer model, where nothing was measured [ours]."""
+
+GRADER_TOKENS = (600.0, 100.0)
+"""The same of a judge [ours]."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +95,24 @@ class ExperimentEstimate:
     """What one trial may spend."""
     together: Allowed
     """What all trials together may cost."""
+    grader: Bound | None = None
+    """Bound of one trial's judge; None where no grader calls a model."""
 
     @property
     def trial(self) -> Bound:
         """Return the bound of one trial."""
-        return _within(self.target + self.optimizer, self.own)
+        models = self.target + self.optimizer
+        return _within(models + self.grader if self.grader else models, self.own)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Return the roles of the models that are called."""
+        return ("target", "optimizer", "grader") if self.grader else ("target", "optimizer")
 
     @property
     def total(self) -> Bound:
         """Return the bound of all trials together."""
-        calls = [self.calls(role) for role in ("target", "optimizer")]
+        calls = [self.calls(role) for role in self.roles]
         known = [call for call in calls if call is not None]
         most = _within(self.trial * self.trials, self.together)
         return Bound(
@@ -108,13 +120,14 @@ class ExperimentEstimate:
         )
 
     def calls(self, role: Role) -> int | None:
-        """Return the most calls of all trials to one of the two models; None without a limit."""
-        bound, limit = (
-            (self.target, self.together.target_calls)
-            if role == "target"
-            else (self.optimizer, self.together.optimizer_calls)
-        )
-        return _least((bound * self.trials).calls, limit)
+        """Return the most calls of all trials to one of the models; None without a limit."""
+        bound_by_role = {
+            "target": self.target,
+            "optimizer": self.optimizer,
+            "grader": self.grader or Bound(0, 0.0, 0.0, 0.0),
+        }
+        limit: int | None = getattr(self.together, f"{role}_calls")
+        return _least((bound_by_role[role] * self.trials).calls, limit)
 
     @property
     def line(self) -> str:
@@ -123,9 +136,10 @@ class ExperimentEstimate:
             f"any number of {role}"
             if (number := self.calls(role)) is None
             else f"{count(number)} {role}"
-            for role in ("target", "optimizer")
+            for role in self.roles
         ]
-        most = f"At most {' and '.join(calls)} calls in {plural(self.trials, 'trial')}"
+        listed = f"{', '.join(calls[:-1])} and {calls[-1]}"
+        most = f"At most {listed} calls in {plural(self.trials, 'trial')}"
         if self.total.tokens is None:
             return f"{most}: tokens and money have no limit."
         money = "" if self.total.money is None else f", {format_money(self.total.money)} in money"
@@ -158,14 +172,29 @@ def estimated(
         all(cost.measured for cost in cost_by_model.values()),
         budget.of_a_trial(),
         budget.total.of_all_trials(),
+        _grader_bound(settings, cost_by_model.get("grader")),
     )
+
+
+def _grader_bound(settings: ExperimentSettings, cost: CallCost | None) -> Bound | None:
+    """Return the bound of a trial's judge; None where there is none.
+
+    It grades each answer of the target once a vote, and asks again where a reply is unreadable.
+    """
+    models = judges(settings)
+    if not models:
+        return None
+    votes = max(judge_votes(task.grader) for task in settings.tasks if task.grader)
+    target, own = settings.budget.target_calls, settings.budget.grader_calls
+    calls = _least(own, None if target is None else 2 * votes * target)
+    return _bound(calls, cost or CallCost(*GRADER_TOKENS, measured=False), models[0])
 
 
 def cost_of_calls(
     settings: ExperimentSettings, tasks: Mapping[tuple[str, int], Task], out: Folder
 ) -> dict[str, CallCost]:
     """Return the cost of a call as the check in the results folder measured it, or else assumed."""
-    return _measured(out) or _assumed(settings, list(tasks.values()))
+    return _assumed(settings, list(tasks.values())) | (_measured(out) or {})
 
 
 def cost_to_json(cost_by_model: Mapping[str, CallCost]) -> dict[str, object]:
@@ -216,7 +245,8 @@ def _measured(out: Folder) -> dict[str, CallCost] | None:
         return None
     try:
         found = json.loads(out.read(CHECK_FILE))["calls"]
-        return {model: CallCost(**found[model]) for model in ("target", "optimizer")}
+        roles = ("target", "optimizer", *(("grader",) if "grader" in found else ()))
+        return {role: CallCost(**found[role]) for role in roles}
     except (PromptrayError, ValueError, KeyError, TypeError):
         return None  # a file of another version, or a torn one: the estimate must not stop a run
 
@@ -228,6 +258,7 @@ def _assumed(settings: ExperimentSettings, tasks: Sequence[Task]) -> dict[str, C
     return {
         "target": CallCost(read, settings.sampling.max_tokens, measured=False),
         "optimizer": CallCost(*OPTIMIZER_TOKENS, measured=False),
+        **({"grader": CallCost(*GRADER_TOKENS, measured=False)} if judges(settings) else {}),
     }
 
 

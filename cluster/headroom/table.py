@@ -1,6 +1,6 @@
 """A check for the terminal: a table of its tasks, a sentence for each, and the cost estimate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Group
@@ -29,7 +29,11 @@ _TASKS = (
 def check_table(check: Check) -> Group:
     """Return tables and sentences of a check. Needs about 105 columns."""
     sentences = [line for task in check.tasks for line in _sentences(task)]
-    labels = {"target": "the target model", "optimizer": "the optimizer model"}
+    labels = {
+        "target": "the target model",
+        "optimizer": "the optimizer model",
+        "grader": "the model that grades",
+    }
     failures = reason_lines((labels[failure.model], failure) for failure in check.failures)
     source = "as measured here" if check.estimate.measured else "assumed where nothing was measured"
     note = f"Calls are bounded by the budgets; tokens, money and time of a call are {source}."
@@ -75,21 +79,25 @@ def _sentences(task: TaskCheck) -> Iterator[Text]:
 
 
 def _costs(estimate: ExperimentEstimate) -> Table:
-    table = _table(("at most", "target\ncalls", "optimizer\ncalls", "tokens", "money", "wall time"))
+    calls = [f"{role}\ncalls" for role in estimate.roles]
+    table = _table(("at most", *calls, "tokens", "money", "wall time"))
     rows = (("a trial", 1), (f"all {estimate.trials} trials", estimate.trials))
     for name, times in rows:
-        table.add_row(
-            *map(Text, (name, *_cells(estimate.target * times, estimate.optimizer * times)))
-        )
+        table.add_row(*map(Text, (name, *_cells([bound * times for bound in _bounds(estimate)]))))
     return table
 
 
-def _cells(target: Bound, optimizer: Bound) -> tuple[str, ...]:
-    both = target + optimizer
-    calls = (
-        "no limit" if bound.calls is None else count(bound.calls) for bound in (target, optimizer)
-    )
-    return (*calls, format_tokens(both.tokens), format_money(both.money), duration(both.wall_s))
+def _bounds(estimate: ExperimentEstimate) -> list[Bound]:
+    grader = [estimate.grader] if estimate.grader else []
+    return [estimate.target, estimate.optimizer, *grader]
+
+
+def _cells(bounds: Sequence[Bound]) -> tuple[str, ...]:
+    calls = ("no limit" if bound.calls is None else count(bound.calls) for bound in bounds)
+    first, *others = bounds
+    for bound in others:
+        first += bound
+    return (*calls, format_tokens(first.tokens), format_money(first.money), duration(first.wall_s))
 
 
 def _table(heads: tuple[str, ...]) -> Table:

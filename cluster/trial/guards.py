@@ -66,6 +66,19 @@ class BoundGraders:
     """What the budget covers; None where it calls no model."""
 
 
+def grader_with(spec: GraderSpec, judge: LanguageModel | None, answer_tokens: int) -> Grader:
+    """Return a task's grader outside of a trial.
+
+    Args:
+        spec: The grader.
+        judge: The model that it calls; None where it calls none.
+        answer_tokens: The most tokens of an answer.
+    """
+    if judge is None:
+        return spec.build()
+    return spec.build(Judging(judge, "grade", shown_bytes(answer_tokens)))
+
+
 def bound_graders(spec: GraderSpec, judge: Remembering | None, answer_tokens: int) -> BoundGraders:
     """Return a task's grader, ready to grade.
 

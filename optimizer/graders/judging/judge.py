@@ -17,7 +17,17 @@ from optimizer.grader import Grader
 from optimizer.graders.judging.template import ItemData, cut
 from optimizer.prompt import without_thinking
 from optimizer.protocols import LanguageModel
-from optimizer.types import Completion, Example, Message, Outcome, Purpose, Request, Sampling, Score
+from optimizer.types import (
+    Completion,
+    Example,
+    Message,
+    Outcome,
+    Purpose,
+    Request,
+    Role,
+    Sampling,
+    Score,
+)
 
 V = TypeVar("V")
 MOST_SHOWN_BYTES = 20_000
@@ -114,8 +124,11 @@ class Judge(ABC, Generic[V]):
 
     def requests_at_most(self, example_bytes: int, answer_bytes: int) -> list[Request]:
         """Return requests that cost what those about one answer can cost at most."""
+        sizes = self.most_bytes(example_bytes, answer_bytes)
+        # The system message comes first where there is one; other roles cost alike.
+        first: Role = "system" if len(sizes) > 1 else "user"
         messages = tuple(
-            Message("user", "x" * size) for size in self.most_bytes(example_bytes, answer_bytes)
+            Message("user" if place else first, "x" * size) for place, size in enumerate(sizes)
         )
         return [Request(messages, self.sampling(), vote, "grade") for vote in range(self.votes)]
 
