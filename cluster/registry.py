@@ -76,7 +76,9 @@ def task_line(task: object) -> str:
 
 
 def _accepted(kind: GraderKind) -> str:
-    accepts = str(getattr(kind, "accepts", ""))
+    accepts = getattr(kind, "accepts", "")
+    if not isinstance(accepts, str):  # it depends on the settings, so that the kind is described
+        accepts = _first_sentence(sys.modules[kind.__module__]).partition(": ")[2]
     return f"{accepts[:1].upper()}{accepts[1:]}."
 
 

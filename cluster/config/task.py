@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from cluster.config.baseline import baseline_text
 from cluster.config.component_spec import folder_of, is_stored, may_import
-from cluster.config.grader import GraderText, check_grader
+from cluster.config.grader import GraderText, check_grader, with_scorer
 from cluster.config.labels import slug
 from cluster.config.sizes import SizeSettings as SizeSettings
 from optimizer.errors import SettingsError
@@ -136,13 +136,7 @@ class TaskSettings(Strict):
     def _from_text(cls, data: Any) -> Any:
         if isinstance(data, str):
             return {"source": data}
-        # Recorded settings, and with them the course of an experiment, hold the older name.
-        if isinstance(data, Mapping) and "grader" in data:
-            if data.get("scorer") is not None:
-                raise SettingsError("scorer is the older name of grader: give one of them.")
-            data = {key: value for key, value in data.items() if key != "scorer"}
-            return {("scorer" if key == "grader" else key): value for key, value in data.items()}
-        return data
+        return with_scorer(data)
 
     @field_validator("scorer")
     @classmethod

@@ -16,11 +16,11 @@ from cluster.registry import named
 from cluster.search.domains import OneOf, parse_domain
 from cluster.search.searchers import Grid, Random
 from cluster.search.searchers.searcher import TRIALS
+from cluster.service.access.graders import expect_grader, judge_labels
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.schemas import OptimizationRequest
 from cluster.service.schemas.plain import harmless_settings
 from optimizer.errors import SettingsError, shortened, unknown_name
-from optimizer.graders.graders import GRADERS
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES
 from optimizer.tasks.imported import TASKS
@@ -53,11 +53,15 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
                 "A generated task has no dev_file, no test_file and no columns; leave them out."
             )
         _expect_known("generated task", task.generated, named(TASKS))
-        _expect_known("scorer", task.scorer, named(GRADERS))
     offered = {
         model.label: given for model, given in zip(service.parsed, service.models, strict=True)
     }
-    names = [request.target, request.optimizer, *expect_harmless(request, offered)]
+    judges: list[str] = []
+    for task in request.tasks:
+        if task.scorer is not None:
+            expect_grader(task.scorer, offered)
+            judges += judge_labels(task.scorer, offered)
+    names = [request.target, request.optimizer, *expect_harmless(request, offered), *judges]
     for name in names:
         _expect_known("model of this service", name, offered)
     return {name: offered[name] for name in dict.fromkeys(names)}

@@ -11,6 +11,7 @@ from cluster.analysis.failures import error_lines
 from cluster.analysis.winner import best_trials
 from cluster.config.component_spec import ComponentSpec
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.grader import shown_grader
 from cluster.config.task import TaskSettings
 from cluster.experiment.planning import TrialSpec, trial_specs
 from cluster.experiment.prepare import SETTINGS_FILE, settings_place
@@ -133,7 +134,7 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
                 else {"generated": task.source[-MOST_KEY:]}
             ),
             label=task.label[:80],
-            scorer=task.scorer,
+            scorer=shown_grader(task.scorer),
             **_baseline_of(task),
             sizes=task.sizes,
             columns=task.columns,

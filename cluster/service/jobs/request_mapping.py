@@ -22,6 +22,7 @@ from cluster.service.access.admission import (
     expect_within,
     searched_models,
 )
+from cluster.service.access.graders import grader_for_run, judge_labels
 from cluster.service.core.backend import Principal
 from cluster.service.core.components import ComponentSettings
 from cluster.service.core.errors import NotFound
@@ -66,7 +67,7 @@ def experiment_settings(
     store = Store(service.storage)
     known = service.components
     given |= {
-        "tasks": [_task(task, store, known) for task in request.tasks],
+        "tasks": [_task(task, store, known, models) for task in request.tasks],
         "strategies": [_whole(one, "strategies", known) for one in given["strategies"]],
         "selection": _whole(given["selection"], "selection_rules", known),
         "out": out.absolute().place,
@@ -167,6 +168,12 @@ def probe_digest(request: OptimizationRequest, service: ServiceSettings) -> str:
     offered = expect_offered(request, service)
     models = {name: str(offered[getattr(request, name)]) for name in ("target", "optimizer")}
     decides: list[Any] = [fields, models]
+    if judges := {
+        label: str(offered[label])
+        for task in request.tasks
+        for label in judge_labels(task.scorer, offered)
+    }:
+        decides.append(judges)
     if own := service.components.model_dump(exclude_defaults=True):
         decides.append(own)
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:24]
@@ -189,11 +196,13 @@ def _whole_space(space: Mapping[str, Any], known: ComponentSettings) -> dict[str
     return {**space, SELECTION: [known.whole("selection_rules", str(name)) for name in names]}
 
 
-def _task(task: TaskRequest, store: Store, known: ComponentSettings) -> dict[str, Any]:
+def _task(
+    task: TaskRequest, store: Store, known: ComponentSettings, models: Mapping[str, Any]
+) -> dict[str, Any]:
     named = ("scorer", "seed_instruction", "baseline", "keep", "sizes", "columns", "description")
     own = task.model_dump(mode="json", include=set(named))
     if task.scorer is not None:
-        own["scorer"] = known.whole("graders", task.scorer)
+        own["scorer"] = grader_for_run(task.scorer, known, models)
     if task.generated is not None:
         source = known.whole("tasks", task.generated)
         label = task.label or (task.generated if source != task.generated else "")

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from cluster.config.experiment import ExperimentSettings
+from cluster.config.grader import shown_grader
 from cluster.config.search_space import OPTIMIZER
 from cluster.config.task import TaskSettings
 from serving.settings import parse_model
@@ -42,7 +43,8 @@ def searched(settings: ExperimentSettings) -> dict[str, Any] | None:
 def _task(task: TaskSettings) -> dict[str, Any]:
     """Return a task with an uploaded file by its id, and another file by its name."""
     return task.model_dump(mode="json") | {
-        setting: _shown(path) for setting, path in task.files.items()
+        **{setting: _shown(path) for setting, path in task.files.items()},
+        "scorer": shown_grader(task.scorer),
     }
 
 

@@ -7,11 +7,12 @@ from pydantic import Field, ValidationInfo, model_validator
 from cluster.config.budget import BudgetSettings
 from cluster.config.component_spec import STORED
 from cluster.config.experiment import SamplingSettings
+from cluster.config.grader import with_scorer
 from cluster.config.sizes import SizeSettings
 from cluster.config.task import ColumnSettings, is_empty, is_none
 from cluster.service.schemas.base import Answer
 from cluster.service.schemas.examples import WorkedExample
-from cluster.service.schemas.plain import MOST_KEY, expect_bounded
+from cluster.service.schemas.plain import MOST_KEY, Key, expect_bounded
 from cluster.service.schemas.search import SearchRequest, SelectionRequest, StrategyRequest
 from serving.settings.validation import Strict
 
@@ -66,6 +67,11 @@ MOST_KEPT = 100
 class TaskRequest(Strict):
     """A task of a job: give either `file` or `generated`."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _graded(cls, data: Any) -> Any:
+        return with_scorer(data)
+
     file: str | None = Field(
         None, description="Id of an uploaded file.", examples=["file-3f2a"], max_length=MOST_KEY
     )
@@ -75,10 +81,10 @@ class TaskRequest(Strict):
     label: str = Field(
         "", description="Its name in tables; empty: that of the file or the task.", max_length=80
     )
-    scorer: str | None = Field(
+    scorer: Annotated[str, Field(max_length=MOST_KEY)] | dict[Key, Any] | None = Field(
         None,
-        description="exact, choice, number or regex; null: what fits the examples.",
-        max_length=MOST_KEY,
+        description="The grader: a name, {kind: NAME, ...} with its settings, or a grader object "
+        "of OpenAI's; null: what fits the examples. It may be called `grader` as well.",
     )
     seed_instruction: str | None = Field(
         None, description="The older name of `baseline`.", max_length=MOST_OLDER_BASELINE

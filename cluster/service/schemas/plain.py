@@ -20,8 +20,9 @@ MOST_KEY = 200
 """Characters of a key, such as abo.demonstrations [ours]."""
 MOST_ENTRIES = 1_000
 """Entries of one list or mapping of a request [ours]."""
-MOST_DEPTH = 8
-"""Levels of lists and mappings within each other; a real request has 6 [ours]."""
+MOST_DEPTH = 12
+"""Levels of lists and mappings within each other; a real request has 6, and one with grader
+objects of OpenAI's up to 10 [ours]."""
 MOST_NUMBER = 2**53
 """Larger whole numbers are not the same in every JSON reader."""
 
