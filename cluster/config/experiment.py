@@ -42,6 +42,7 @@ from optimizer.selection import SELECTION_RULES
 from optimizer.tasks.sizes import SizeRule
 from optimizer.types import Sampling
 from serving.settings import ModelSettings, parse_model
+from serving.settings.builtin import TargetSettings
 from serving.settings.validation import Strict, read_settings, validated
 from serving.storage import split_place
 
@@ -122,6 +123,18 @@ class PairSettings(Strict):
     def optimizer_model(self) -> ModelSettings:
         """Return the settings of the optimizer model."""
         return parse_model(self.optimizer)
+
+    def models_for_data(self) -> dict[str, ModelSettings]:
+        """Return the models that must have been made for the data, each by its option.
+
+        An optimizer model that was named on purpose beside a target that answers anything may be a
+        stand-in: its prompts are measured all the same.
+        """
+        models = {"target": self.target_model}
+        is_on_purpose = "optimizer" in self.model_fields_set
+        if not is_on_purpose or isinstance(self.target_model, TargetSettings):
+            models["optimizer"] = self.optimizer_model
+        return models
 
     def completed(self, out: str, recorded: Recorded) -> Self:
         """Return the settings for settings.yaml, with absolute paths of files and folder."""

@@ -12,7 +12,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from optimizer.errors import SettingsError, shortened
 from optimizer.tasks.sizes import SPLITS, AutoSizes, Shares, SizeRule, Sizes
@@ -91,7 +90,7 @@ class SizeSettings(Strict):
 
     @classmethod
     def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+        cls, schema: Any, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Return the schema of requests and answers.
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cluster.config.builtin_data import expect_made_for
 from cluster.config.components import revisions
 from cluster.config.experiment import Recorded
 from cluster.config.grader import judge_model
@@ -52,6 +53,8 @@ def prepare(settings: DiagnosisSettings) -> Prepared:
     """
     sizes = settings.sizes.build()
     tasks = {task.label: load(task, sizes, settings.seed) for task in settings.tasks}
+    if settings.recorded is None:  # what has begun may go on
+        expect_made_for(settings.models_for_data(), tasks.values())
     recorded = Recorded(
         versions=versions() | revisions(settings, tasks.values()),
         data={label: {settings.seed: task.data_hash} for label, task in tasks.items()},

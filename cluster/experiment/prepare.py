@@ -17,6 +17,7 @@ from typing import Protocol
 import yaml
 from pydantic import BaseModel
 
+from cluster.config.builtin_data import expect_made_for
 from cluster.config.components import recorded_revisions, revisions
 from cluster.config.experiment import ExperimentSettings, Recorded
 from cluster.config.grader import judge_model
@@ -126,6 +127,8 @@ def check(
         if trial.point is not None:
             plan_of(settings, trial)
     tasks = load_all(settings)
+    if settings.recorded is None:  # what has begun may go on
+        expect_made_for(settings.models_for_data(), tasks.values())
     _check_test_budget(settings, tasks)
     hashes = {
         task.label: {seed: tasks[task.label, seed].data_hash for seed in settings.seeds}

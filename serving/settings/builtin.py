@@ -27,6 +27,8 @@ class TargetSettings(Served):
 
     kind: Literal["builtin"] = "builtin"
     name: Literal["target"] = "target"
+    any_data: bool = False
+    """Let it answer tasks that it was not made for, where its figures mean nothing."""
     threads: int = Field(2, ge=1, le=64)
     """Threads of a replica, each with a batch of its own [ours]; 2 fill the two cores of a
     laptop's free half.
@@ -55,6 +57,8 @@ class OptimizerSettings(Served):
     stand_in: ClassVar[bool] = True
     kind: Literal["builtin"] = "builtin"
     name: Literal["optimizer"] = "optimizer"
+    any_data: bool = False
+    """Let it read tasks that it was not made for, to which its prompts do not fit."""
     prior_bias: float = Field(0.1, ge=0.0, le=1.0)
     """Share of questions in which it ignores the evidence (Ma et al., section 4: reflection is
     biased by prior knowledge); the figure is [ours].

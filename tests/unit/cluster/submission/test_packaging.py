@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import check
 from cluster.submission.packaging import Shipment, keys_on_cluster, pack, place_on_cluster
 from cluster.submission.runtime_env import read_runtime_env, with_variables
 from optimizer.errors import DataError, SettingsError
+from tests.contracts.everyday_tasks import tickets, write
 
 
 def settings(**changes: Any) -> ExperimentSettings:
@@ -143,3 +145,32 @@ def test_a_runtime_environment_holds_no_keys_and_no_code(tmp_path: Path) -> None
     file.write_text("working_dir: .\n")
     with pytest.raises(SettingsError, match="sets working_dir"):
         read_runtime_env(file)
+
+
+def test_the_files_of_all_splits_travel(tmp_path: Path) -> None:
+    rows = tickets(90)
+    for at, name in enumerate(("train", "dev", "test")):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "data.csv", rows[at * 30 : at * 30 + 30])
+    source = {name: str(tmp_path / name / "data.csv") for name in ("train", "dev", "test")}
+    task = {"source": source, "columns": {"input": "text", "target": "label"}}
+    model = "openai:m@http://127.0.0.1:9/v1"
+    given = {"tasks": [task], "sizes": "auto", "target": model, "optimizer": model}
+    shipment = packed(tmp_path / "job", **given)
+    [shipped] = shipment.settings.tasks
+    copies = [tmp_path / "job" / path for path in shipped.files.values()]
+    assert [path.read_bytes() for path in copies] == [
+        Path(path).read_bytes() for path in source.values()
+    ]
+    assert not any(Path(path).is_absolute() for path in shipped.files.values())
+    there = ExperimentSettings.model_validate(
+        yaml.safe_load((tmp_path / "job/settings.yaml").read_text())
+    )
+    moved = [
+        one.with_files({k: str(tmp_path / "job" / v) for k, v in one.files.items()})
+        for one in there.tasks
+    ]
+    _, tasks, recorded = check(there.model_copy(update={"tasks": tuple(moved)}))
+    assert [len(one.test) for one in tasks.values()] == [30]
+    assert shipment.settings.recorded is not None
+    assert recorded.data == shipment.settings.recorded.data
