@@ -13,7 +13,7 @@ from typing import Any
 from optimizer.errors import DataError
 from optimizer.tasks.bigbench import listed
 from optimizer.tasks.bounds import WIDE, ReadLimits, TextCounter, check_size, text_lines, too_much
-from optimizer.tasks.columns import Columns, Row, json_text, plain, text_of
+from optimizer.tasks.columns import Columns, Row, json_text, plain_row, text_of
 from optimizer.tasks.parquet import parquet_rows, parquet_rows_at
 from optimizer.tasks.rows import RowReader, Source, build_source, named
 from optimizer.tasks.tables import csv_rows
@@ -130,7 +130,7 @@ def read_rows(
         ((row, _NO_OPTIONS) for row in held),
         RowReader(columns or Columns(), answered),
         limits,
-        lambda numbers: {number: plain(held[number - 1]) for number in numbers},
+        lambda numbers: {number: plain_row(held[number - 1]) for number in numbers},
     )
 
 
@@ -327,7 +327,7 @@ def _source(
         wanted = frozenset(numbers)
         counter, found = TextCounter(path, reading.limits), dict[int, Mapping[str, Any]]()
         for number, row in rows_at(wanted):
-            found[number] = plain(row) if isinstance(row, Mapping) else {}
+            found[number] = plain_row(row) if isinstance(row, Mapping) else {}
             counter.add(len(json_text(found[number])))
         if len(found) < len(wanted):
             raise DataError(f"{path} was changed while it was read; start again.")

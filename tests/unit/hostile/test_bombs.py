@@ -14,6 +14,7 @@ import pytest
 
 from optimizer.errors import DataError
 from optimizer.tasks.bounds import ReadLimits
+from optimizer.tasks.columns import MOST_DEEP, Columns
 from optimizer.tasks.files import READERS, Reading, Source, read_source
 from tests.contracts.bombs import BOMBS
 
@@ -82,7 +83,7 @@ def test_bombs_take_little_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "limits", [{"rows": 99}, {"cell_characters": 5}, {"characters": 1000}, {"file_bytes": 500}]
 )
-@pytest.mark.parametrize("ending", ["json", "jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("ending", ["json", "jsonl", "csv", "tsv", "parquet"])
 def test_every_limit_holds_for_every_form(
     tmp_path: Path, ending: str, limits: dict[str, int]
 ) -> None:
@@ -146,6 +147,67 @@ def test_a_column_of_bytes_is_refused(tmp_path: Path) -> None:
             read_source(tmp_path / "a.parquet")
 
 
+def test_what_is_nested_is_counted_before_it_is_unpacked(tmp_path: Path) -> None:
+    texts = pa.array(["x" * 1000] * 2).take(pa.array([0] * 60_000))
+    deep = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
+    row = pa.StructArray.from_arrays([deep], ["deep"])
+    pq.write_table(pa.table({"a": ["x"], "b": row}), tmp_path / "a.parquet", compression="zstd")
+    assert (tmp_path / "a.parquet").stat().st_size < 100_000
+    for columns in (Columns("a", "b.deep.0"), Columns("{{a}} {{b.deep}}", "a")):
+        with pytest.raises(DataError, match="has more than"):
+            read_source(tmp_path / "a.parquet", LIMITS, columns)
+
+
+def test_a_large_column_that_nobody_names_is_no_part_of_the_row(tmp_path: Path) -> None:
+    texts = pa.array(["x" * 40_000_000])
+    table = pa.table({"input": ["a"], "target": ["b"], "large": texts, "note": ["c"]})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
+    source = read_source(tmp_path / "a.parquet", LIMITS)
+    assert source.rows_at is not None
+    assert source.rows_at([1]) == {1: {"input": "a", "target": "b", "note": "c"}}
+
+
+def test_a_row_that_says_one_large_text_often_is_refused(tmp_path: Path) -> None:
+    packed = pa.DictionaryArray.from_arrays(
+        pa.array([0] * 100, pa.int32()), pa.array(["x" * 900_000])
+    )
+    table = pa.table({"input": [f"q{n}" for n in range(100)], "target": ["b"] * 100, "n": packed})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    source = read_source(tmp_path / "a.parquet", LIMITS)
+    assert source.rows_at is not None
+    assert len(source.rows_at([1, 2])) == 2
+    with pytest.raises(DataError, match="has more than"):
+        source.rows_at(range(1, 101))
+
+
+def test_a_row_of_many_columns(tmp_path: Path) -> None:
+    names = ["input", "target", *(f"c{n}" for n in range(5000))]
+    line = ",".join(["a", "b", *("x" * 5000)])
+    (tmp_path / "a.csv").write_text(",".join(names) + "\n" + line + "\n")
+    source = read_source(tmp_path / "a.csv", LIMITS)
+    assert source.rows_at is not None
+    assert len(source.rows_at([1])[1]) == 5002
+    with pytest.raises(DataError) as caught:
+        read_source(tmp_path / "a.csv", LIMITS, Columns("inptu", "target"))
+    assert len(str(caught.value)) < 600 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("depth", [50, 300, 900])
+def test_what_is_nested_too_deep_is_no_part_of_the_row(tmp_path: Path, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    row = f'{{"input": "a", "target": "b", "more": {deep}}}'
+    (tmp_path / "a.jsonl").write_text(row)
+    source = read_source(tmp_path / "a.jsonl")
+    assert source.rows_at is not None
+    assert set(source.rows_at([1])[1]) == (
+        {"input", "target", "more"} if depth == 50 else {"input", "target"}
+    )
+    if depth > MOST_DEEP:
+        for columns in (Columns("input", "more"), Columns("{{more}}", "target")):
+            with pytest.raises(DataError, match=r"Example 1 of .* is nested too deep"):
+                read_source(tmp_path / "a.jsonl", columns=columns)
+
+
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 def test_lines_end_as_any_machine_ends_them(tmp_path: Path, ends: str) -> None:
     (tmp_path / "a.csv").write_bytes(
@@ -176,10 +238,10 @@ def _written(ending: str, rows: list[dict[str, str]]) -> bytes:
         return json.dumps(rows).encode()
     if ending == "jsonl":
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
-    if ending == "csv":
-        return (
-            "input,target\n" + "".join(f"{row['input']},{row['target']}\n" for row in rows)
-        ).encode()
+    if ending in ("csv", "tsv"):
+        cells = [["input", "target"], *([row["input"], row["target"]] for row in rows)]
+        between = "," if ending == "csv" else "\t"
+        return "".join(between.join(row) + "\n" for row in cells).encode()
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), sink)
     return sink.getvalue()

@@ -16,6 +16,7 @@ from cluster.config.labels import LONGEST_SLUG, labelled, slug
 from cluster.config.task import TaskSettings as TaskOf
 from optimizer.errors import DataError, UserError
 from optimizer.prompt import Prompt
+from optimizer.tasks.columns import Columns
 from optimizer.tasks.files import read_source
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
@@ -56,6 +57,18 @@ def test_hostile_inputs_are_read_as_they_are(tmp_path: Path, ending: str) -> Non
         else (str, [text.encode("utf-8", "replace").decode() for text in hostile.ALL])
     )
     assert found == list(kept[1])
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl", "csv"])
+def test_hostile_rows_are_put_into_templates_as_they_are(tmp_path: Path, ending: str) -> None:
+    """Braces, references and formulas in data are never read as anything."""
+    rows = [*ROWS, {"input": "{{target}} =1+1 {{item.input}} {0} $x", "target": "x"}]
+    columns = Columns("<{{input}}|{{ target }}>", "{{target}}")
+    plain = read_source(write(tmp_path / f"a.{ending}", rows))
+    found = read_source(tmp_path / f"a.{ending}", columns=columns)
+    assert [(one.input, one.answers) for one in found.examples] == [
+        (f"<{one.input}|{one.answers[0]}>", one.answers) for one in plain.examples
+    ]
 
 
 def test_a_hostile_task_is_split_and_its_test_split_comes_back(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from cluster.submission.runtime_env import read_runtime_env, with_variables
 from optimizer.errors import DataError, SettingsError
 from tests.contracts.everyday_tasks import tickets, write
 
+MODEL = "openai:m@http://127.0.0.1:9/v1"
+
 
 def settings(**changes: Any) -> ExperimentSettings:
     given = {
@@ -70,7 +72,7 @@ def test_data_files_travel_and_give_the_same_task_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = [str(data_file(tmp_path / "a")), str(data_file(tmp_path / "b"))]
-    shipment = packed(tmp_path / "job", tasks=[*sources, "navigate"])
+    shipment = packed(tmp_path / "job", tasks=[*sources, "navigate"], target=MODEL, optimizer=MODEL)
     monkeypatch.chdir(tmp_path / "job")
     arrived = ExperimentSettings.read("settings.yaml")
     assert arrived == shipment.settings
@@ -154,8 +156,7 @@ def test_the_files_of_all_splits_travel(tmp_path: Path) -> None:
         write(tmp_path / name / "data.csv", rows[at * 30 : at * 30 + 30])
     source = {name: str(tmp_path / name / "data.csv") for name in ("train", "dev", "test")}
     task = {"source": source, "columns": {"input": "text", "target": "label"}}
-    model = "openai:m@http://127.0.0.1:9/v1"
-    given = {"tasks": [task], "sizes": "auto", "target": model, "optimizer": model}
+    given = {"tasks": [task], "sizes": "auto", "target": MODEL, "optimizer": MODEL}
     shipment = packed(tmp_path / "job", **given)
     [shipped] = shipment.settings.tasks
     copies = [tmp_path / "job" / path for path in shipped.files.values()]
