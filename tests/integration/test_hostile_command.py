@@ -28,6 +28,8 @@ SETTINGS = {
     ],
     "sizes": {"train": 10, "dev": 8, "test": 8},
     "sampling": {"max_tokens": 24},
+    "target": {"kind": "builtin", "name": "target", "any_data": True},
+    "optimizer": {"kind": "builtin", "name": "optimizer", "any_data": True},
 }
 BROKEN = {
     "cut.json": b'{"examples": [{"input": "a", "target": "b"}',
