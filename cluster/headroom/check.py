@@ -41,9 +41,11 @@ from optimizer.statistics import (
     Headroom,
     Noise,
     detectable_gain,
+    detectable_mean_gain,
     discordant,
     estimate,
     headroom,
+    is_binary,
     mean_score,
     noise_floor,
     too_many_missing,
@@ -212,7 +214,17 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
     if other and accuracy is not None and seed.mean is not None and accuracy > seed.mean:
         _, worsened, items = discordant(first, other[1])
         lost = max(lost, worsened / items) if items else lost
-    detectable = detectable_gain(len(task.test), lost)
+    # Graded scores have no items won and lost: what counts is how much they change.
+    tried = [
+        scores
+        for scores in (*probed.repeats, *([other[1]] if other else []))
+        if scores is not first and not too_many_missing(scores)
+    ]
+    detectable = (
+        detectable_gain(len(task.test), lost)
+        if is_binary(first, *tried)
+        else detectable_mean_gain(len(task.test), first, tried)
+    )
     known_by = (
         other[0] if other and accuracy == probed.ceiling else "best of several tries, minus chance"
     )

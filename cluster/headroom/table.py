@@ -37,6 +37,11 @@ def check_table(check: Check) -> Group:
     failures = reason_lines((labels[failure.model], failure) for failure in check.failures)
     source = "as measured here" if check.estimate.measured else "assumed where nothing was measured"
     note = f"Calls are bounded by the budgets; tokens, money and time of a call are {source}."
+    if graded := [task.task for task in check.tasks if task.seed_prompt.kind == "bootstrap"]:
+        note += (
+            f" On {', '.join(graded)}, accuracy is the mean of graded scores, with a 95% bootstrap "
+            "interval, and what can be detected follows from how much they differ."
+        )
     warnings = [Text(line, "yellow") for line in failures]
     return Group(
         _tasks(check), *sentences, *warnings, Text(), _costs(check.estimate), Text(note, "dim")

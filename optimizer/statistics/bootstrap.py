@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 RESAMPLES = 1_999
 """So that (RESAMPLES + 1) * 0.025 is whole (Davison & Hinkley 1997)."""
-_CACHED_ITEMS = 500
+_CACHED_ITEMS = 300
 _INDICES_AT_ONCE = 1 << 20
 _DIGITS = 9
 """Digits of an end: the order in which a machine adds must not show."""
@@ -73,7 +73,7 @@ def _ends(data_as_bytes: bytes, confidence: float) -> tuple[float, float]:
     return min(mean, low), max(mean, high)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _counts(size: int) -> Floats:
     """Return how often each of `size` values stands in each resample.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from math import ceil, exp, lgamma, log, sqrt
+from statistics import NormalDist, stdev
 
 from optimizer.statistics.scores import Scores, differences, too_many_missing
 
@@ -29,9 +30,9 @@ class Noise:
     flip_rate: float | None
     """Share of items whose score differs between two runs."""
     sd: float | None
-    """Standard deviation of the accuracy from run to run on the same items: sqrt(flip_rate / 2 /
-    items). A flip has the chance 2q(1-q) where q is the item's chance to be right, and q(1-q) is
-    its variance.
+    """Standard deviation of the accuracy from run to run on the same items: sqrt(d / 2 / items),
+    with d the mean square of an item's change between two runs, which is twice the item's variance.
+    Of scores of 0 and 1 it is the flip rate.
     """
     repeats: int
     """Number of runs."""
@@ -60,7 +61,8 @@ def noise_floor(repeats: Sequence[Scores]) -> Noise:
     if not changes:
         return Noise(None, None, len(repeats), len(came))
     flip_rate = sum(change != 0 for change in changes) / len(changes)
-    return Noise(flip_rate, sqrt(flip_rate / 2 / len(repeats[0])), len(repeats), len(came))
+    square = sum(change * change for change in changes) / len(changes)
+    return Noise(flip_rate, sqrt(square / 2 / len(repeats[0])), len(repeats), len(came))
 
 
 def share_known(right_at_least_once: float, by_chance: float) -> float:
@@ -109,6 +111,44 @@ def detectable_gain(
             (low, middle) if power(items, middle * _STEP, lost, alpha) >= wanted else (middle, high)
         )
     return high * _STEP
+
+
+def detectable_mean_gain(
+    items: int,
+    baseline: Scores,
+    others: Sequence[Scores],
+    alpha: float = 0.05,
+    wanted: float = POWER,
+) -> float | None:
+    """Return the least gain of a mean of graded scores that the permutation test finds.
+
+    From the measured spread of the differences, of whichever of the others differs most from item
+    to item. By the normal approximation, with the correction of Guenther (1981) for a spread that
+    the test must estimate.
+
+    Args:
+        items: Number of items of the test.
+        baseline: Scores of the baseline by item.
+        others: Scores of other prompts, or other runs, on the same items.
+        alpha: Level of the two-sided test.
+        wanted: Chance with which the gain is found.
+
+    Returns:
+        The gain; None where the test would find none. Where no difference was measured it is the
+        gain that `detectable_gain` gives for scores of 0 and 1, which differ most.
+    """
+    measured = [differences(baseline, other) for other in others]
+    spread = max((stdev(found) for found in measured if len(found) > 1), default=0.0)
+    if not spread:
+        return detectable_gain(items, 0.0, alpha, wanted)
+    to_find, by_chance = (NormalDist().inv_cdf(share) for share in (wanted, 1 - alpha / 2))
+    effective = items - by_chance**2 / 2
+    # Without these no pattern of signs is rare enough.
+    if effective <= 0 or 2.0 ** (1 - items) > alpha:
+        return None
+    gain = (to_find + by_chance) * spread / sqrt(effective)
+    steps = ceil(gain / _STEP - 1e-9)
+    return steps * _STEP if steps * _STEP <= 1 else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from optimizer.statistics import detectable_gain, headroom, noise_floor, paired_test, share_known
+from optimizer.statistics import (
+    detectable_gain,
+    detectable_mean_gain,
+    headroom,
+    noise_floor,
+    paired_test,
+    share_known,
+)
 from optimizer.statistics.headroom import power
 
 
@@ -102,3 +109,56 @@ def test_the_sentence_gives_the_reason(
     assert found.known is (seed is not None)
     assert because in found.sentence
     assert found.sentence.endswith(".")
+
+
+@pytest.mark.parametrize("items", [30, 100])
+@pytest.mark.parametrize("spread", [0.1, 0.3])
+def test_the_detectable_gain_of_graded_scores_is_found_as_often_as_wanted(
+    items: int, spread: float
+) -> None:
+    """In four of five tests, by simulation; half of it in far fewer."""
+    rng = Random(4)
+    probed = [rng.gauss(0, spread) for _ in range(100)]
+    gain = detectable_mean_gain(items, [0.0] * 100, [probed])
+    assert gain is not None
+    found = {
+        share: sum(
+            paired_test(
+                [0.0] * items, [rng.gauss(share * gain, spread) for _ in range(items)]
+            ).verdict
+            == "better"
+            for _ in range(300)
+        )
+        / 300
+        for share in (1.0, 0.5)
+    }
+    assert found[1.0] == pytest.approx(0.8, abs=0.1)
+    assert found[0.5] < 0.5
+
+
+def test_the_prompt_that_differs_most_decides_what_can_be_detected() -> None:
+    before, close, far = [0.5] * 40, [0.5, 0.6] * 20, [0.2, 0.9] * 20
+    both = detectable_mean_gain(50, before, [close, far])
+    assert both == detectable_mean_gain(50, before, [far])
+    assert both is not None
+    assert both > (detectable_mean_gain(50, before, [close]) or 1.0)
+
+
+def test_graded_scores_that_never_differ_count_as_scores_of_0_and_1() -> None:
+    assert detectable_mean_gain(50, [0.5] * 9, [[0.5] * 9]) == detectable_gain(50, 0.0)
+    assert detectable_mean_gain(50, [0.5] * 9, []) == detectable_gain(50, 0.0)
+
+
+def test_a_few_items_detect_nothing() -> None:
+    assert detectable_mean_gain(5, [0.1, 0.2], [[0.3, 0.9]]) is None
+    assert detectable_mean_gain(6, [0.1, 0.2], [[0.1, 0.3]]) is not None
+    assert detectable_mean_gain(8, [0.0, 1.0], [[1.0, 0.0]]) is None
+
+
+def test_the_noise_of_graded_scores_counts_how_much_they_change() -> None:
+    """Scores that move by 0.01 are not as noisy as those that flip."""
+    rng = Random(1)
+    runs = [[0.5 + rng.choice((-0.01, 0.01)) for _ in range(100)] for _ in range(6)]
+    noise = noise_floor(runs)
+    assert noise.flip_rate == pytest.approx(0.5, abs=0.05)
+    assert noise.sd == pytest.approx(0.001, abs=0.0002)
