@@ -1,12 +1,13 @@
 """The selection rules side by side on made-up rounds: how often each finds an arm as good as the
 best, and at what expense.
 
-    python -m tests.benchmarks.selection [--cases 250] [--keep 1] [--seed 0]
+    python -m tests.benchmarks.selection [--cases 250] [--keep 1] [--seed 0] [--graded]
 
 Prints Markdown tables, in about two minutes. The rounds are those of
 tests/contracts/score_matrices.py, which says how they are made: 16 to 32 arms on 100 to 200 items
 each. "Found" is a case in which the arm that the rule puts first has a mean over all items (brute
-force) within 0.02 of the best arm's.
+force) within 0.02 of the best arm's. `--graded` prints a table of graded scores instead, with one
+planted best of 12 arms on 80 items (tests/contracts/graded_shapes.py).
 """
 
 import argparse
@@ -17,7 +18,16 @@ from statistics import fmean
 
 from optimizer.protocols import SelectionRule
 from optimizer.selection import UCB, UCBE, Full, Racing, SuccessiveHalving, SuccessiveRejects
-from tests.contracts.score_matrices import FAMILIES, LOOSE, PAIRED, WITH_A_BEST_ARM, cases, play
+from tests.contracts.graded_shapes import SHAPES, planted
+from tests.contracts.score_matrices import (
+    FAMILIES,
+    LOOSE,
+    PAIRED,
+    WITH_A_BEST_ARM,
+    Case,
+    cases,
+    play,
+)
 
 NEAR = 0.02 + 1e-9
 SHARES = (0.25, 0.5)
@@ -86,6 +96,22 @@ async def table(options: argparse.Namespace, spreads: tuple[float, float]) -> No
         print(f"| {' | '.join(await row(name, rule, options, spreads))} |", flush=True)
 
 
+async def graded_table(count: int) -> None:
+    """Print how often each rule puts the planted best first, and what it measures, by shape."""
+    print(f"| rule | {' | '.join(SHAPES)} |", "|---" * (len(SHAPES) + 1) + "|", sep="\n")
+    for name, rule in rules():
+        cells = []
+        for shape in SHAPES:
+            found, pairs = 0, 0.0
+            for number in range(count):
+                scores, best = planted(shape, number)
+                played = await play(rule, Case(shape, scores))
+                found += played.order[0] == best
+                pairs += played.pairs / scores.size
+            cells.append(f"{100 * found / count:.0f}% ({pairs / count:.2f})")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -93,7 +119,11 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=250, help="of each family (default: 250)")
     parser.add_argument("--keep", type=int, default=1, help="arms to keep (default: 1)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--graded", action="store_true", help="graded scores, of five shapes")
     options = parser.parse_args()
+    if options.graded:
+        asyncio.run(graded_table(options.cases))
+        return
     for title, spreads in (
         ("Paired as recorded rounds are, or looser", PAIRED),
         ("Loosely paired", LOOSE),

@@ -33,6 +33,15 @@ def better(rng: Rng, scores: Floats, mean: float, gap: float) -> Floats:
     return np.where(rng.random(scores.shape) < gap / (1 - mean), 1.0, scores)
 
 
+def planted(shape: str, number: int, arms: int = 12, items: int = 80) -> tuple[Floats, int]:
+    """Equal arms but for one, which is better by 0.12 on average; with that one's number."""
+    rng = np.random.default_rng([number, 7])
+    scores = SHAPES[shape].paired(rng, arms, items, 0.7)
+    best = int(rng.integers(arms))
+    scores[best] = better(rng, scores[best], SHAPES[shape].mean, 0.12)
+    return scores, best
+
+
 def _bimodal(rng: Rng, size: tuple[int, ...]) -> Floats:
     return np.where(rng.random(size) < 0.6, rng.beta(20, 1, size), rng.beta(1, 20, size))
 

@@ -156,6 +156,8 @@ def trial_view(
         test_items=result.test_items,
         verdict=result.shown_verdict,
         p_value=result.p_value,
+        seed_prompt_test_macro_f1=result.seed_prompt_test_macro_f1,
+        test_macro_f1=result.test_macro_f1,
         form=storable(form_sentence(result)),
     )
 

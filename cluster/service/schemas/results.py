@@ -64,6 +64,10 @@ class Trial(Answer):
     test_items: int = 0
     verdict: str = ""
     p_value: float | None = None
+    seed_prompt_test_macro_f1: float | None = None
+    """The mean of the classes' F1 under the baseline; null where the targets are no classes."""
+    test_macro_f1: float | None = None
+    """The same under its best prompt."""
     form: str = ""
     """The part of its gain that comes from the form of the answers alone, in words."""
     best: str | None = None

@@ -22,10 +22,10 @@ from optimizer.selection import (
 )
 from optimizer.statistics import Scores, chance_behind, discordant, leads_on_scores, sign_test
 from optimizer.types import Answer, Example, graded
-from tests.contracts.graded_shapes import SHAPES, better
+from tests.contracts.graded_shapes import SHAPES, planted
 from tests.contracts.score_matrices import Case, play
 
-CASES, ARMS, ITEMS, SHARED, GAP = 60, 12, 80, 0.7, 0.12
+CASES, SHARED = 60, 0.7
 RULES: dict[str, SelectionRule] = {
     "full": Full(),
     "racing": Racing(),
@@ -39,15 +39,8 @@ RULES: dict[str, SelectionRule] = {
 
 @cache
 def cases(shape: str) -> list[tuple[Case, int]]:
-    """Equal arms but for one, which is better by GAP on average; with its number."""
-    found = []
-    for number in range(CASES):
-        rng = np.random.default_rng([number, 7])
-        scores = SHAPES[shape].paired(rng, ARMS, ITEMS, SHARED)
-        best = int(rng.integers(ARMS))
-        scores[best] = better(rng, scores[best], SHAPES[shape].mean, GAP)
-        found.append((Case(shape, scores), best))
-    return found
+    drawn = (planted(shape, number) for number in range(CASES))
+    return [(Case(shape, scores), best) for scores, best in drawn]
 
 
 async def share_found(rule: SelectionRule, shape: str) -> float:

@@ -40,7 +40,8 @@ export function BestPrompts({ job, bests }) {
 function Headline({ best, job, alone }) {
   const tested = best.test_accuracy !== null;
   const [value, low, high, items] = tested ? [best.test_accuracy, best.test_low, best.test_high, best.test_items] : [best.dev_accuracy, best.dev_low, best.dev_high, best.dev_items];
-  const spread = low === null ? "" : `95 % interval ${interval(low, high)} on ${plural(items, `${tested ? "test" : "dev"} item`)}`;
+  const kind = tested ? best.test_interval_kind : best.dev_interval_kind;
+  const spread = low === null ? "" : `95 % ${kind ? `${kind} ` : ""}interval ${interval(low, high)} on ${plural(items, `${tested ? "test" : "dev"} item`)}`;
   return html`${!alone && html`<h3>${best.task}</h3>`}<p class="figure">${share(value)} <small>accuracy on the ${tested ? "test" : "dev"} split${spread && `, ${spread}`}${tested && best.seed_prompt_test_accuracy !== null ? `; baseline ${share(best.seed_prompt_test_accuracy)} on the same` : ""}</small></p>
     <p class="quiet"><${Link} href=${jobAddress(job.id, "lineage", { trial: best.trial })}>${best.trial}<//> ${best.verdict && html`<${Verdict} text=${best.verdict} />`}
       ${tested && html`<br />selected by dev accuracy: ${share(best.dev_accuracy)}${best.dev_items ? ` on ${plural(best.dev_items, "item")}` : ""}`}</p>

@@ -18,13 +18,14 @@ export function Verdict({ text }) {
 }
 
 /** An accuracy with its interval as a whisker. */
-export function Accuracy({ value, low, high, items }) {
+/** `kind`: how the interval was found. */
+export function Accuracy({ value, low, high, items, kind }) {
   if (value === null || value === undefined) return html`<span class="quiet">–</span>`;
   const at = (x) => `${(x * 100).toFixed(1)}%`;
   const known = low !== null && low !== undefined;
   return html`<span class="accuracy"><b>${share(value)}</b>
     <span class="whisker" aria-hidden="true">${known && html`<i style=${{ left: at(low), width: at(high - low) }}></i>`}<u style=${{ left: at(value) }}></u></span>
-    ${known && html`<span class="quiet">${interval(low, high)}</span>`}${items ? html`<span class="quiet"> n=${items}</span>` : ""}</span>`;
+    ${known && html`<span class="quiet" title=${kind ? `95 % ${kind} interval` : undefined}>${interval(low, high)}</span>`}${items ? html`<span class="quiet"> n=${items}</span>` : ""}</span>`;
 }
 
 export function Meter({ label, value, most }) {

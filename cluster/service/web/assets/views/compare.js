@@ -84,18 +84,21 @@ function against(left, right) {
 
 /** One split: every figure is of the items that were answered under both. */
 function Split({ split }) {
-  const side = (name) => html`<${Accuracy} value=${split[`${name}_accuracy`]} low=${split[`${name}_low`]} high=${split[`${name}_high`]} />`;
+  const side = (name) => html`<${Accuracy} value=${split[`${name}_accuracy`]} low=${split[`${name}_low`]} high=${split[`${name}_high`]} kind=${split[`${name}_interval_kind`]} />`;
+  const graded = split.lead_interval_kind === "bootstrap";
   return html`<section aria-label=${`On the ${split.split} split`}><h3>${split.split === "test" ? "Test" : "Dev"} split, ${plural(split.items, "item")} answered under both</h3>
     <dl class="figures"><div><dt>A, accuracy and 95 % interval</dt><dd>${side("left")}</dd></div><div><dt>B, accuracy and 95 % interval</dt><dd>${side("right")}</dd></div>
       <div><dt>A minus B, 95 % interval</dt><dd>${signed(split.lead)} ${split.lead_low !== null && html`<small>[${signed(split.lead_low)}, ${signed(split.lead_high)}]</small>`}</dd></div></dl>
-    <${Tally} counts=${split.counts} />
+    <${Tally} counts=${split.counts} graded=${graded} />
+    ${graded && html`<p class="quiet">Scores are graded: accuracy is their mean, with bootstrap intervals and a paired permutation test.</p>`}
     <p>${split.verdict || html`<span class="quiet">Too few items for a test.</span>`}${split.split === "dev" && html` <span class="quiet">Prompts were selected on these items, so their accuracy is optimistic.</span>`}</p></section>`;
 }
 
 const SIDES = [["left", "only A correct"], ["both", "both correct"], ["neither", "neither correct"], ["right", "only B correct"], ["unknown", "not answered under both"]];
+const GRADED_SIDES = [["left", "A scores higher"], ["both", "the same score"], ["neither", "both score 0"], ["right", "B scores higher"], ["unknown", "not answered under both"]];
 
-function Tally({ counts }) {
-  const parts = SIDES.filter(([key]) => counts[key]);
+function Tally({ counts, graded }) {
+  const parts = (graded ? GRADED_SIDES : SIDES).filter(([key]) => counts[key]);
   return html`<div class="tally"><div class="stack tall" aria-hidden="true">${parts.map(([key]) => html`<i key=${key} class=${`won-${key}`} style=${{ flexGrow: counts[key] }}>${counts[key]}</i>`)}</div>
     <ul>${parts.map(([key, name]) => html`<li key=${key}><span class=${`dot won-${key}`} aria-hidden="true"></span>${name} <b>${counts[key]}</b></li>`)}</ul></div>`;
 }
