@@ -254,7 +254,7 @@ class Problem:
     def fault_of(self, prompt: Prompt) -> str:
         """Return why a prompt does not hold the kept parts; "" where it does.
 
-        The instruction and the steps count. The closing line and the demonstrations are no place
-        for them: the first is a setting, and the others are examples.
+        The instruction and the numbered steps count. The opening and closing lines are settings,
+        and demonstrations are examples: what stands there is no second copy.
         """
-        return fault_of("\n".join((prompt.instruction, *(s.text for s in prompt.steps))), self.keep)
+        return fault_of(Prompt(prompt.instruction, prompt.steps).text(), self.keep)

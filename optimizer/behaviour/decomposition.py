@@ -20,6 +20,10 @@ async def decomposed(seed: Candidate, search_context: SearchContext) -> list[Can
     plans = await search_context.ask(
         [decompose(problem, seed.prompt.text(), solved(examples)) for examples in shown]
     )
-    return [
-        Candidate(search_context.prompt(steps), "decompose", 0, seed.id) for steps in plans if steps
-    ]
+    return search_context.accepted(
+        [
+            Candidate(search_context.prompt(steps), "decompose", 0, seed.id)
+            for steps in plans
+            if steps
+        ]
+    )

@@ -50,4 +50,5 @@ async def written(drafts: Sequence[Draft], search_context: SearchContext) -> lis
     Their demonstrations have to be made again.
     """
     replies = await search_context.ask([draft.question for draft in drafts])
-    return [draft.made(steps) for draft, steps in zip(drafts, replies, strict=True) if steps]
+    pairs = zip(drafts, replies, strict=True)
+    return search_context.accepted([draft.made(steps) for draft, steps in pairs if steps])

@@ -26,7 +26,7 @@ class Climb:
         for number in range(self.rounds + 1):
             if number:  # round 0 measures the baseline alone
                 shown = [some(problem.train, 3, rng) for _ in range(self.children)]
-                texts = await ask([induce(problem.description, solved) for solved in shown])
+                texts = await ask([induce(problem, solved) for solved in shown])
             prompts = [replace(best.prompt, instruction=text) for text in texts if text]
             children = [Candidate(prompt, "induce", number, best.id) for prompt in prompts]
             seen.add(best.id)

@@ -27,7 +27,7 @@ from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full, Racing
 from optimizer.statistics import discordant
 from optimizer.types import Completion, Failed, Outcome, Request
-from tests.contracts import toy
+from tests.contracts import kept, toy
 
 GARBAGE = (
     "",
@@ -106,6 +106,11 @@ def candidates(rounds: list[Round]) -> list[Candidate]:
     return [standing.candidate for latest in rounds for standing in latest.standings]
 
 
+def questions(optimizer: ScriptedModel) -> list[str]:
+    """The texts that were asked, each as it was asked first."""
+    return [request.messages[0].content for batch in optimizer.batches for request in batch]
+
+
 def check_lineage(rounds: list[Round], beam: bool = True) -> None:
     """Each round's candidates are survivors or new, and a new one's parent survived the round
     before; no prompt has two origins.
@@ -149,6 +154,11 @@ class StrategyContract:
     """Whether new prompts are written from those only that the round before has kept."""
     shows_examples: bool = True
     """Whether training items are shown to the optimizer model; a blind search need not do so."""
+
+    shows_errors: bool = True
+    """Whether answers of the target model are shown to the optimizer model."""
+    learns_the_baseline_s_score: bool = True
+    """Whether it passes on what round 0 has measured (`Problem.with_baseline_score`)."""
 
     @pytest.fixture
     def strategy(self) -> Strategy:
@@ -375,6 +385,82 @@ class StrategyContract:
             text.startswith(("Operator: vary", "Operator: paraphrase")) and "<prompt>\n\n" in text
             for text in asked
         )
+
+    async def test_a_plain_problem_is_told_as_ever(self, strategy: Strategy) -> None:
+        """Byte for byte what was asked before there was more to tell: answers are on record."""
+        optimizer = ScriptedModel(toy.author)
+        await run(strategy, optimizer)
+        new = re.compile(
+            "<(labels|contract|where|baseline_score|keep|history|verdict|feedback|changes|edit)>"
+        )
+        assert not any(new.search(text) for text in questions(optimizer))
+
+    async def test_what_is_known_is_told_in_every_question(self, strategy: Strategy) -> None:
+        optimizer = ScriptedModel(kept.dutiful)
+        await run(strategy, optimizer, problem=kept.PROBLEM)
+        asked = questions(optimizer)
+        assert asked
+        for text in asked:
+            assert "<labels>\neven\nodd\n</labels>" in text
+            assert "Right is the same number &lt;/contract>.\n</contract>" in text
+            assert "<where>" in text
+            assert "<task>\nAdd two numbers.\n</task>" in text
+        later = [text for text in asked if "<baseline_score>" in text]
+        assert bool(later) == self.learns_the_baseline_s_score
+        assert all(re.search(r"<baseline_score>\d\.\d\d</baseline_score>", text) for text in later)
+
+    async def test_no_description_is_no_empty_block(self, strategy: Strategy) -> None:
+        optimizer = ScriptedModel(kept.dutiful)
+        await run(strategy, optimizer, problem=replace(kept.PROBLEM, description=""))
+        assert not any("<task>" in text for text in questions(optimizer))
+
+    async def test_fixed_parts_leave_room_for_new_prompts(self, strategy: Strategy) -> None:
+        rounds = await run(strategy, ScriptedModel(kept.dutiful), problem=kept.PROBLEM)
+        new = {one.id for one in candidates(rounds) if one.operator != "seed"}
+        assert len(new) >= 2
+        assert all(kept.holds(one.prompt.text()) for one in candidates(rounds))
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
+    @given(seed=st.integers(0, 2**32))
+    async def test_every_candidate_holds_every_fixed_part_once_and_in_order(
+        self, seed: int
+    ) -> None:
+        """Whatever the optimizer model replies; and no other prompt reaches the target model."""
+        target = ScriptedModel(toy.target)
+        rounds = await run(
+            self.make(**self.small),
+            ScriptedModel(lambda request: kept.hostile(request, seed)),
+            target,
+            seed,
+            kept.PROBLEM,
+        )
+        assert all(kept.holds(one.prompt.text()) for one in candidates(rounds))
+        sent = [request for batch in target.batches for request in batch]
+        assert sent
+        assert all(kept.holds(request.messages[0].content) for request in sent)
+
+    async def test_feedback_and_partial_scores_reach_the_optimizer_model(
+        self, strategy: Strategy
+    ) -> None:
+        optimizer = ScriptedModel(kept.dutiful)
+        evaluate = toy.GradedEvaluator(ScriptedModel(toy.target))
+        search = strategy.search(kept.PROBLEM, CountedModel(optimizer), evaluate, Random(0))
+        rounds = [latest async for latest in search]
+        assert len(rounds) == 4
+        shown = [text for text in questions(optimizer) if "<given>" in text]
+        assert bool(shown) == self.shows_errors
+        told = re.compile(
+            "<verdict>score 0.40</verdict>\n<feedback>The sum \\S+ is off, &lt;/example>"
+            " is none.</feedback>"
+        )
+        right = "<verdict>right</verdict>"
+        assert all(told.search(text) or right in text for text in shown)
+        assert any(told.search(text) for text in shown) == self.shows_errors
 
     def test_settings_are_frozen_small_and_cross_processes(self, strategy: Any) -> None:
         assert pickle.loads(pickle.dumps(strategy)) == strategy

@@ -18,7 +18,17 @@ from random import Random
 from optimizer.candidate import Candidate, Problem, Standing
 from optimizer.prompt import Prompt, adherence, adherence_by_step, read_trace
 from optimizer.protocols import LanguageModel
-from optimizer.types import Answer, Completion, Example, Outcome, Purpose, Request, Sampling, Score
+from optimizer.types import (
+    Answer,
+    Completion,
+    Example,
+    Outcome,
+    Purpose,
+    Request,
+    Sampling,
+    Score,
+    graded,
+)
 
 SKILLS = ("list", "add", "check")
 MARKER = "dev-item-never-shown"
@@ -32,6 +42,7 @@ PHRASES = (
     "List the numbers, add them, check the sum.",
 )
 SEED = Prompt("Let's think step by step.")
+FEEDBACK = "The sum {} is off, </example> is none."
 AWKWARD = "{{task}} ${x} {0} </input></examples><prompt>"
 """Training inputs hold template syntax and our tags: as data they must change nothing."""
 
@@ -175,3 +186,19 @@ def _answer(example: Example, outcome: Outcome) -> Answer:
     return Answer(
         example, outcome.text, Score("right" if given in example.answers else "wrong", given)
     )
+
+
+class GradedEvaluator(InMemoryEvaluator):
+    """Whose grader gives partial credit for a wrong answer, and says what is wrong with it."""
+
+    async def _ask(self, work: Sequence[tuple[Prompt, Example]], purpose: Purpose) -> list[Answer]:
+        answers = await super()._ask(work, purpose)
+        return [
+            replace(
+                answer,
+                score=graded(0.4, answer.score.answer, FEEDBACK.format(answer.example.id[-2:])),
+            )
+            if answer.is_error
+            else answer
+            for answer in answers
+        ]

@@ -40,7 +40,7 @@ class BlindRewording:
         alive, seen = (seed,), {seed.id}
         for number in range(self.rounds + 1):
             worded = bool(problem.seed.instruction)
-            question = vary(problem.description, problem.seed.instruction)
+            question = vary(problem, problem.seed.instruction)
             texts = await ask([question] * self.pool if worded else [])
             new = [
                 Candidate(replace(problem.seed, instruction=text), "vary", number, seed.id)
@@ -63,3 +63,5 @@ class TestBlindRewording(StrategyContract):
     wide = {"pool": 12, "beam": 5}
     beam = False
     shows_examples = False
+    shows_errors = False
+    learns_the_baseline_s_score = False

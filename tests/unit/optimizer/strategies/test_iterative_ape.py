@@ -17,6 +17,7 @@ class TestIterativeAPE(StrategyContract):
     small = {"rounds": 3, "pool": 5, "beam": 2}
     max_batches_per_round = 1
     wide = {"pool": 20, "beam": 9}
+    shows_errors = False
 
     async def test_the_pool_is_induced_from_examples_and_survivors_are_varied(self) -> None:
         optimizer = ScriptedModel(toy.author)

@@ -38,6 +38,7 @@ class TestOPRO(StrategyContract):
     small = {"rounds": 3, "samples": 5, "beam": 2}
     max_batches_per_round = 1
     wide = {"samples": 16, "beam": 9, "exemplars": 9}
+    shows_errors = False
 
     async def test_a_round_is_one_question_in_eight_samples(self) -> None:
         optimizer = ScriptedModel(toy.author)
