@@ -12,6 +12,7 @@ from cluster.entry.faults import FaultCollector
 from cluster.entry.starting_point import DATA_ENDINGS
 from cluster.evaluation.prompts import NamedPrompt, about_of_all, read_prompt
 from cluster.evaluation.settings import NAME, EvaluationSettings
+from optimizer.errors import SettingsError
 from optimizer.paths import expanded
 from serving.settings import OpenAISettings, addressed, parse_model
 
@@ -87,13 +88,18 @@ def read_evaluation(
 
 def _target(named: Sequence[NamedPrompt], option: str | None) -> Any:
     """Return the model as settings have it: the option's, else the one that all prompts are for."""
-    if option is not None:
-        return addressed(as_model(option))
+    return target_of_all(named) if option is None else addressed(as_model(option))
+
+
+def target_of_all(named: Sequence[NamedPrompt]) -> Any:
+    """Return the model that all prompts are for, as settings have it.
+
+    Raises:
+        SettingsError: It is not known, or they are for different ones.
+    """
     own = [target_of(prompt.about, prompt.place) for prompt in named]
     if own and own[0] is not None and all(one == own[0] for one in own):
         return own[0]
-    from optimizer.errors import SettingsError
-
     raise SettingsError(
         "The model to ask is missing: name it with --model, such as openai:MODEL or "
         "openai:MODEL@BASE_URL."

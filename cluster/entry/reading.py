@@ -88,6 +88,15 @@ def read_experiment(
     raise AssertionError("faults were found")
 
 
+def experiment_of(given: Mapping[str, Any]) -> ExperimentSettings:
+    """Return settings that a program gives as a mapping, as a file would have them.
+
+    Raises:
+        SettingsError: A setting is unknown, missing or impossible.
+    """
+    return validated(ExperimentSettings, given, _HERE)
+
+
 def _standing_alone(start: StartingPoint, options: ExperimentOptions) -> dict[str, Any]:
     """Return settings as a file would have them."""
     title = short_name(start.place) if start.kind == "task" else Path(start.place).stem

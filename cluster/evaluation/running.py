@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.evaluation.preparation import PreparedEvaluation
+from cluster.evaluation.settings import SUMMARY_FILE
 from cluster.evaluation.summary import Evaluated, comparisons, summaries
 from cluster.experiment.outage_notices import reporting_outages
 from cluster.experiment.prepare import write_settings
@@ -38,7 +39,6 @@ from serving.models import connect
 from serving.storage import Folder
 from serving.storage.text import storable
 
-SUMMARY_FILE = "summary.json"
 CHUNK = 256
 """Items of one prompt that are asked together and leave memory together [ours]."""
 Watch = Callable[[int, int], None]

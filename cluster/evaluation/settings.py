@@ -20,6 +20,8 @@ from serving.settings import ModelSettings, parse_model
 from serving.settings.validation import Strict, read_settings, validated
 
 NAME = "evaluation"
+SUMMARY_FILE = "summary.json"
+"""What an evaluation has found, in its results folder."""
 
 
 class PromptSpec(Strict):
