@@ -34,6 +34,7 @@ from cluster.config.grader import judge_model
 from cluster.config.labels import labelled
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import SELECTION, read_space
+from cluster.config.session_functions import explained
 from cluster.config.task import SizeSettings, TaskSettings
 from cluster.search.space import Space
 from optimizer.errors import SettingsError
@@ -155,7 +156,8 @@ class PairSettings(Strict):
         """
         folder, _ = split_place(path)
         beside = Path(folder.place).absolute() if folder.local else None
-        return read_settings(cls, path, overrides or {}, {IMPORTS: beside})
+        with explained():
+            return read_settings(cls, path, overrides or {}, {IMPORTS: beside})
 
     @classmethod
     def view(cls, path: Path | str) -> Self:

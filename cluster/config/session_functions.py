@@ -11,7 +11,8 @@ functions again.
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -51,6 +52,26 @@ def named_function(function: Callable[..., Any]) -> tuple[str, str]:
     given = getattr(function, "__name__", "") or type(function).__name__
     name = given if given.isidentifier() else "grader"  # a lambda
     return name, f"{MODULE}:{name}"
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Run a block that reads settings, and say what a function of another session is.
+
+    Raises:
+        SettingsError: The settings name a function that this process was not given.
+    """
+    try:
+        yield
+    except SettingsError as problem:
+        if MODULE not in str(problem) or functions_in_use():
+            raise
+        raise SettingsError(
+            "The grader is a function of the Python session that has begun this run: continue it "
+            "there, with promptray.optimize or promptray.evaluate, the same arguments and the same "
+            "out. A function in a file, listed under code in the settings, can be run from "
+            "everywhere."
+        ) from problem
 
 
 def revision_of_functions() -> str:

@@ -10,6 +10,7 @@ from cluster.config.component_spec import IMPORTS, STORED, with_own_code
 from cluster.config.endpoints import with_addresses
 from cluster.config.experiment import ModelText, Recorded, SamplingSettings
 from cluster.config.labels import labelled
+from cluster.config.session_functions import explained
 from cluster.config.task import TaskSettings
 from optimizer.budget.cost import Limits
 from optimizer.errors import SettingsError
@@ -136,7 +137,8 @@ class EvaluationSettings(Strict):
         Raises:
             SettingsError: The file cannot be read, or a setting is wrong.
         """
-        return read_settings(cls, path, {}, {IMPORTS: None})
+        with explained():
+            return read_settings(cls, path, {}, {IMPORTS: None})
 
     @classmethod
     def view(cls, path: Path | str) -> Self:
