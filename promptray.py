@@ -92,10 +92,10 @@ def optimize(
         EndpointError: A model does not answer.
     """
     from cluster.config.session_functions import use_functions
-    from cluster.entry.calling import call_outside_of_loops
     from cluster.entry.given import settings_of_python, travelling
     from cluster.entry.outcome import opened
     from cluster.entry.reading import experiment_of
+    from cluster.entry.running import run_to_end
 
     functions = travelling(grader)
     use_functions(functions)
@@ -118,13 +118,7 @@ def optimize(
         others={"seeds": list(seeds), "sizes": sizes, "budget": budget, **settings},
     )
     read = experiment_of(given)
-
-    def run(stop: Callable[[], bool]) -> str:
-        from cluster.entry.running import run_to_end
-
-        return run_to_end(read, _console(progress), stop)
-
-    place = call_outside_of_loops(run)
+    place = run_to_end(read, _console(progress))
     columns = {task.label: task.columns.build() for task in read.tasks if task.columns}
     return opened(place, columns)
 
@@ -166,9 +160,9 @@ def evaluate(
         EndpointError: The model does not answer.
     """
     from cluster.config.session_functions import use_functions
-    from cluster.entry.calling import call_outside_of_loops
     from cluster.entry.given import evaluation_of_python, travelling
     from cluster.entry.outcome import opened_evaluation
+    from cluster.entry.running import evaluate_to_end
 
     use_functions(travelling(grader))
     read = evaluation_of_python(
@@ -180,13 +174,7 @@ def evaluate(
         out=out,
         others={"least_score": min_score, "money": money, **settings},
     )
-
-    def run(stop: Callable[[], bool]) -> str:
-        from cluster.entry.running import evaluate_to_end
-
-        return evaluate_to_end(read, _console(progress))
-
-    return opened_evaluation(call_outside_of_loops(run))
+    return opened_evaluation(evaluate_to_end(read, _console(progress)))
 
 
 def load(folder: str | Path) -> OptimizationResult | EvaluationResult:

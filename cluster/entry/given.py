@@ -1,8 +1,11 @@
 """Settings of what a program gives: data in memory, functions, models and prompts."""
 
+import sys
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cluster.config.labels import slug
@@ -132,6 +135,10 @@ def travelling(grader: Any) -> dict[str, Callable[..., Any]]:
     name, _ = named_function(grader)
     from ray import cloudpickle
 
+    module = sys.modules.get(grader.__module__)
+    if module is not None and _is_local(module):
+        # A worker imports installed packages alone, and nothing of the caller's folder.
+        cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
     try:
         cloudpickle.dumps(grader)  # type: ignore[no-untyped-call]
     except Exception as problem:  # whatever the objects that it encloses raise
@@ -140,6 +147,17 @@ def travelling(grader: Any) -> dict[str, Callable[..., Any]]:
             "inside of the function, or put the function into a module of its own."
         ) from problem
     return {name: grader}
+
+
+def _is_local(module: ModuleType) -> bool:
+    """Return whether a module is a file of the caller's own, and of no installed package."""
+    file = getattr(module, "__file__", None)
+    installed = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
+    return (
+        file is not None
+        and module.__name__ != "__main__"
+        and not any(Path(file).is_relative_to(place) for place in installed if place)
+    )
 
 
 def named_prompts(prompts: Any) -> list[NamedPrompt]:

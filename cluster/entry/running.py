@@ -1,7 +1,5 @@
 """Run settings to their end and write the results folder, for callers in Python."""
 
-from collections.abc import Callable
-
 from rich.console import Console
 
 from cluster.apply import carried_by
@@ -11,20 +9,17 @@ from cluster.evaluation.running import run_evaluation
 from cluster.evaluation.settings import EvaluationSettings
 from cluster.experiment.console import watching
 from cluster.experiment.prepare import Experiment, prepare
-from cluster.experiment.runner import BrokenOff, Interrupted, RunContext, run_experiment
+from cluster.experiment.runner import BrokenOff, Interrupted, run_experiment
 from cluster.results import write_results
 from cluster.trial.result import TrialResult
 
-Stop = Callable[[], bool]
 
-
-def run_to_end(settings: ExperimentSettings, console: Console, stop: Stop) -> str:
+def run_to_end(settings: ExperimentSettings, console: Console) -> str:
     """Run an experiment, and return the place of its results folder.
 
     Args:
         settings: The experiment.
         console: Shows the run.
-        stop: Is called several times a second: returns whether the run is to stop.
 
     Raises:
         UserError: The settings, the data or the results folder is at fault.
@@ -36,7 +31,7 @@ def run_to_end(settings: ExperimentSettings, console: Console, stop: Stop) -> st
         console.print(note, markup=False, highlight=False)
     try:
         with watching([spec.trial for spec in experiment.trial_specs], console) as watcher:
-            results = run_experiment(experiment, watcher, RunContext(stop=stop))
+            results = run_experiment(experiment, watcher)
     except Interrupted as interruption:
         _write(experiment, interruption.results)
         raise KeyboardInterrupt from interruption

@@ -1,6 +1,5 @@
 """Check an evaluation before it starts: its data, its folder, its model."""
 
-import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from cluster.experiment.prepare import (
     write_settings,
 )
 from optimizer.errors import SettingsError
+from serving.runtime.blocking import run_blocking
 from serving.storage import Folder
 
 _NO_PART_OF_THE_COURSE = {"name", "out", "recorded", "budget", "least_score", "code"}
@@ -56,7 +56,8 @@ def prepare_evaluation(settings: EvaluationSettings) -> PreparedEvaluation:
     out = make_results_folder(settings)
     _expect_free(out, settings)
     target = settings.target_model
-    asyncio.run(check_models([(target, as_target(settings.sampling.build()))]))
+    question = (target, as_target(settings.sampling.build()))
+    run_blocking(lambda: check_models([question]))
     settings = settings.completed(out.absolute().place, recorded)
     if not out.exists(SETTINGS_FILE):
         write_settings(settings, out)

@@ -36,6 +36,7 @@ from serving.concurrency.gate_actor import endpoint_actors
 from serving.ledger.actor import open_ledger
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
+from serving.runtime.blocking import run_blocking
 from serving.storage import Folder
 from serving.storage.text import storable
 
@@ -69,7 +70,7 @@ def run_evaluation(
             write_settings(prepared.settings, prepared.out)
             for damage in ledger.damage:
                 tell(damage)
-            evaluated = asyncio.run(_evaluated(prepared, ledger, tell, watch))
+            evaluated = run_blocking(lambda: _evaluated(prepared, ledger, tell, watch))
     prepared.out.write(SUMMARY_FILE, (json.dumps(evaluated.to_json(), indent=2) + "\n").encode())
     return evaluated
 

@@ -3,7 +3,6 @@
 This turns settings into an `Experiment`: trials and tasks that are known to be usable.
 """
 
-import asyncio
 import hashlib
 import importlib.metadata
 import json
@@ -33,6 +32,7 @@ from optimizer.errors import DataError, SettingsError, StorageError, UserError
 from optimizer.graders.graders import with_answer_line
 from optimizer.tasks.sizes import SizeRule
 from optimizer.tasks.task import Task
+from serving.runtime.blocking import run_blocking
 from serving.settings import ModelSettings
 from serving.storage import Folder, open_folder
 
@@ -104,7 +104,7 @@ def prepare(settings: ExperimentSettings, *, repeated: bool = False) -> Experime
     out = make_results_folder(settings)
     names = [trial.trial for trial in trials]
     decisions = open_decisions(out, settings, recorded, names) if settings.search else Decisions()
-    asyncio.run(check_models(questions_of(settings, repeated=repeated)))
+    run_blocking(lambda: check_models(questions_of(settings, repeated=repeated)))
     settings = settings.completed(out.absolute().place, recorded)
     if not out.exists(SETTINGS_FILE):
         write_settings(settings, out)

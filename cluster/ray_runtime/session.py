@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -49,7 +49,7 @@ def ray_session() -> Iterator[None]:
     before = _handlers()
     watch = Watch()
     try:
-        with watch.watching():
+        with watch.watching() if before else nullcontext():
             _start()
             watch.started()
             if signal.SIGTERM in before:  # Ray has put its own there
