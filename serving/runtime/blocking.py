@@ -34,7 +34,8 @@ def run_blocking(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise
     if call.problem is not None:
         raise call.problem
-    return call.outcome[0]
+    found: T = call.outcome[0]
+    return found
 
 
 class _InThread:

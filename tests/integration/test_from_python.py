@@ -43,6 +43,7 @@ async def test_a_notebook(tmp_path: Path) -> None:
         "model": "builtin:target",
         "optimizer": "builtin:optimizer",
         "grader": lenient,
+        "prompt": "Let's think step by step.",
         "describe": "Walks.",
         "name": "walks",
         "out": out,

@@ -57,6 +57,7 @@ def test_a_name_of_nothing_says_what_there_is(
 
 
 def test_data_and_options_are_an_experiment(tickets: Path) -> None:
+    (tickets.parent / "system.md").write_text("Sort the ticket.")
     settings = read_experiment(
         str(tickets),
         ExperimentOptions(
@@ -65,6 +66,7 @@ def test_data_and_options_are_an_experiment(tickets: Path) -> None:
             money=5.0,
             input="text",
             target_column="label",
+            prompt=str(tickets.parent / "system.md"),
             description="Sort tickets.",
             grader="exact",
             sizes="20,20,40",
@@ -76,6 +78,7 @@ def test_data_and_options_are_an_experiment(tickets: Path) -> None:
     assert settings.optimizer_model == settings.target_model  # of data alone, with its prices
     assert settings.target_model.prices is not None
     assert settings.budget.total.money == 5.0
+    assert (task.baseline or "").strip() == "Sort the ticket."
     assert task.columns is not None
     assert (task.columns.input, task.columns.target) == ("text", "label")
     assert task.grader is not None
