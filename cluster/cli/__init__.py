@@ -15,7 +15,7 @@ from cluster.cli.checks import check
 from cluster.cli.console import end
 from cluster.cli.diagnose import diagnose
 from cluster.cli.evaluate import evaluate
-from cluster.cli.experiments import list_names, resume, run
+from cluster.cli.experiments import init, list_names, resume, run
 from cluster.cli.hosting import serve
 from cluster.cli.jobs import logs, status, stop, submit
 from cluster.cli.keys import keys
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 for command in (
     run,
+    init,
     resume,
     check,
     submit,

@@ -1,7 +1,8 @@
-"""`promptray run`, `resume` and `list`. Loads no Ray until a command needs it."""
+"""`promptray run`, `resume`, `init` and `list`. Loads no Ray until a command needs it."""
 
 import shlex
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ from cluster.experiment.prepare import Experiment, models_of, prepare, settings_
 from cluster.experiment.signals import exit_code
 from cluster.headroom.cost_estimate import cost_of_calls, estimated
 from cluster.registry import ELSEWHERE, catalogue, installed
-from optimizer.errors import StorageError
+from optimizer.errors import SettingsError, StorageError
 from serving.settings.validation import read_mapping
 
 if TYPE_CHECKING:
@@ -55,6 +56,37 @@ def resume(
             _begin(ExperimentSettings.read(place))
     if code:
         raise typer.Exit(code)
+
+
+def init(
+    data: Annotated[str, typer.Argument(help="Your data: .csv, .tsv, .jsonl, .json or .parquet.")],
+    out: Annotated[
+        str | None, typer.Option(help="The settings file. Default: the data's name, .yaml, here.")
+    ] = None,
+    input: options.Input = None,
+    target_column: options.TargetColumn = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model that the prompt is for, such as openai:MODEL.")
+    ] = None,
+) -> None:
+    """Write a commented settings file for your data, and say what was guessed, and why."""
+    from cluster.entry.first_settings import first_settings, guessed_lines
+    from cluster.entry.guess import guess
+    from optimizer.tasks.columns import Columns
+
+    file = Path(out or f"{Path(data).stem}.yaml")
+    if file.exists():
+        raise SettingsError(f"{file} exists already, and is not written over; name another --out.")
+    found = guess(data, Columns(input=input or "", target=target_column or ""))
+    text = first_settings(data, Path(data).stem, found, model)
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as problem:
+        raise StorageError(f"{file} cannot be written: {problem.strerror or problem}.") from problem
+    for line in guessed_lines(found):
+        say(line)
+    say(f"Wrote {file}; look at it, then:  promptray check {file}   promptray run {file}")
 
 
 def list_names() -> None:
