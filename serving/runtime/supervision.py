@@ -7,6 +7,8 @@ Each has a name, a declared policy for an unexpected exception, and can be inspe
     until_done  work that ends by itself: after a fault it starts again, with growing pauses, until
                 it ends or gives up
     once        work that cannot be repeated: a fault is passed to its owner
+    finish      work that must not be left half done, such as a write in a thread: it goes on when
+                its caller is cancelled, and `close` waits for it
 
 No fault passes in silence: it is logged, and `faults` reports each task that makes no progress, for
 the service's health. Knows neither Ray nor what the tasks do. For one event loop.
@@ -18,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from optimizer.errors import shortened
 
@@ -35,6 +37,11 @@ LASTING = 3
 """Failures in a row from which on the health of the service reports them [ours]."""
 REMEMBERED = 100
 """Number of latest faults in memory."""
+CLOSES_WITHIN_S = 10.0
+"""How long `close` waits for work that cannot be cancelled; a storage that hangs keeps it for ever
+[ours].
+"""
+T = TypeVar("T")
 Work = Callable[[], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
@@ -84,6 +91,7 @@ class Supervisor:
         self._backoff = backoff or Backoff()
         self._steady_s = steady_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self._finishing: set[asyncio.Task[Any]] = set()
         self._states: dict[str, _TaskState] = {}
         self.recent: deque[Fault] = deque(maxlen=REMEMBERED)
 
@@ -106,6 +114,17 @@ class Supervisor:
         """Do the work; an exception is logged and passed to `failed`."""
         return self._spawn(self._once(name, work, failed), name)
 
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work to its end, also when the caller is cancelled; `close` waits for it.
+
+        A thread cannot be cancelled: without this, what it writes could come after the writes of
+        whoever takes the storage next.
+        """
+        task = asyncio.create_task(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        return await asyncio.shield(task)
+
     def report(self, name: str, problem: BaseException) -> None:
         """Log and remember a fault that the caller has dealt with."""
         self.recent.append(Fault(time.time(), name, describe(problem)))
@@ -127,10 +146,12 @@ class Supervisor:
         ]
 
     async def close(self) -> None:
-        """Cancel all tasks, and wait until they have ended."""
+        """Cancel all tasks, and wait until they, and the work to be finished, have ended."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=CLOSES_WITHIN_S)
 
     def _begin(self, name: str) -> _TaskState:
         state = self._states[name] = _TaskState(name)

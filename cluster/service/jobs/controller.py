@@ -104,7 +104,7 @@ class JobController:
         except BaseException:
             self.job_table.held.release()
             raise
-        self._saver = StateSaver(self.job_table)
+        self._saver = StateSaver(self.job_table, self._tasks)
         self._hosted_models = HostedModels(self.job_table, self._worker_pool, self._saver)
         self.budgets = OwnerBudgets(
             self._store.usage_folder,

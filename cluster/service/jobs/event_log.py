@@ -194,9 +194,8 @@ class EventLog:
             # A copy: events that are added during the write are of the next group.
             group = list(self._pending)
             try:
-                await asyncio.to_thread(
-                    self._write, [event.model_dump(mode="json") for event in group]
-                )
+                entries = [event.model_dump(mode="json") for event in group]
+                await self._tasks.finish(asyncio.to_thread(self._write, entries))
             # The supervisor repeats it without end: an unreachable storage comes back.
             except StorageError:
                 raise

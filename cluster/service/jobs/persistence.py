@@ -12,6 +12,7 @@ from cluster.service.jobs.event_log import LogBroken
 from cluster.service.jobs.job_table import JobTable
 from cluster.service.jobs.state_machine import JobStateMachine
 from optimizer.errors import StorageError
+from serving.runtime.supervision import Supervisor
 
 
 class StateSaver:
@@ -20,8 +21,9 @@ class StateSaver:
     Its methods raise StorageError if the storage does not answer, unless they say otherwise.
     """
 
-    def __init__(self, job_table: JobTable) -> None:
+    def __init__(self, job_table: JobTable, tasks: Supervisor) -> None:
         self._job_table = job_table
+        self._tasks = tasks
         self._writing = asyncio.Lock()
 
     async def flush(self, machine: JobStateMachine) -> None:
@@ -103,6 +105,10 @@ class StateSaver:
             quotas.dirty = quotas.used != copy
 
     async def _write(self, write: partial[None]) -> None:
+        # A write goes on in its thread when its caller is cancelled, and the next one waits for it.
+        await self._tasks.finish(self._write_in_turn(write))
+
+    async def _write_in_turn(self, write: partial[None]) -> None:
         async with self._writing:
             # Each time: a process that has lost the storage must not overwrite what its successor
             # writes.

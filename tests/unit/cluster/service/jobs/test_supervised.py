@@ -246,6 +246,26 @@ async def test_a_controller_opens_though_the_events_of_a_job_cannot_be_mended(
         await over(controller, "opt-2", "cancelled")
 
 
+@pytest.mark.parametrize(("owner", "write"), [(Store, "save_state"), (Journal, "append")])
+async def test_nothing_is_written_after_the_storage_was_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type[Any], write: str
+) -> None:
+    """A thread goes on when whoever waits for it is cancelled, as a closing controller does."""
+    whole, began, ended = getattr(owner, write), list[float](), list[float]()
+
+    def slow(*given: Any) -> None:
+        began.append(time.monotonic())
+        time.sleep(0.2)
+        whole(*given)
+        ended.append(time.monotonic())
+
+    async with running_controller(tmp_path, until_stopped) as (controller, _):
+        monkeypatch.setattr(owner, write, slow)
+        await controller.create(filed("opt-1"), FREE)
+        await until(lambda: len(began) > len(ended))
+    assert len(began) == len(ended)
+
+
 @pytest.mark.parametrize("fault", ["stop", "kill", "both"])
 async def test_a_job_is_never_cancelling_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
