@@ -25,6 +25,7 @@ from cluster.headroom.cost_estimate import (
     cost_to_json,
     estimated,
 )
+from cluster.headroom.detectable import least_gain, measured_run
 from cluster.headroom.metered_model import MeteredModel
 from cluster.ray_runtime.session import ray_session
 from cluster.text.formatting import share
@@ -40,15 +41,10 @@ from optimizer.statistics import (
     Estimate,
     Headroom,
     Noise,
-    detectable_gain,
-    detectable_mean_gain,
-    discordant,
     estimate,
     headroom,
-    is_binary,
     mean_score,
     noise_floor,
-    too_many_missing,
 )
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.task import Task
@@ -203,28 +199,10 @@ def judged(label: str, task: Task, probed: Probed) -> TaskCheck:
         task: The task.
         probed: Scores of the baseline's repeats and of the other prompts.
     """
-    first = next(
-        (scores for scores in probed.repeats if not too_many_missing(scores)), probed.repeats[0]
-    )
+    first = measured_run(probed)
     seed, noise, other = estimate(first), noise_floor(probed.repeats), probed.best_other
     accuracy = mean_score(other[1]) if other else None
-    # A better prompt breaks some items too: as many as the best other prompt did, and at least what
-    # noise breaks.
-    lost = (noise.flip_rate or 0.0) / 2
-    if other and accuracy is not None and seed.mean is not None and accuracy > seed.mean:
-        _, worsened, items = discordant(first, other[1])
-        lost = max(lost, worsened / items) if items else lost
-    # Graded scores have no items won and lost: what counts is how much they change.
-    tried = [
-        scores
-        for scores in (*probed.repeats, *([other[1]] if other else []))
-        if scores is not first and not too_many_missing(scores)
-    ]
-    detectable = (
-        detectable_gain(len(task.test), lost)
-        if is_binary(first, *tried)
-        else detectable_mean_gain(len(task.test), first, tried)
-    )
+    detectable = least_gain(probed, len(task.test))
     known_by = (
         other[0] if other and accuracy == probed.ceiling else "best of several tries, minus chance"
     )
