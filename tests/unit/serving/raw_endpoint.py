@@ -91,7 +91,7 @@ class RawEndpoint:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """As a process that is killed: all lines break at once."""
+        """Stop as a process that is killed: all connections break at once."""
         assert self._server is not None
         self._server.close()
         for line in self._lines:

@@ -43,7 +43,7 @@ def script(tmp_path: Path) -> ScriptedSettings:
     return ScriptedSettings(script=file)
 
 
-def test_each_hosted_kind_has_its_engine_which_is_loaded_from_what_travels(
+def test_each_hosted_kind_loads_its_engine_from_settings_that_travel(
     script: ScriptedSettings,
 ) -> None:
     model_by_engine: dict[type, Served] = {

@@ -91,7 +91,7 @@ async def test_a_call_without_an_answer_is_settled_as_lost_and_not_recorded(tmp_
     assert noted == ["reserve 1 of 1", "send 1", "settle 1 lost"]
 
 
-async def test_what_was_held_and_not_sent_is_given_back_and_what_was_sent_is_lost(
+async def test_unsent_reservations_are_released_and_sent_calls_are_lost(
     tmp_path: Path,
 ) -> None:
     noted = list[str]()

@@ -38,7 +38,7 @@ OPTIMIZER_FILE, TARGET_FILE = FOLDER / "optimizer.jsonl", FOLDER / "target.json"
 DRAWS = {"0.0": (0.0, 0), "0.1": (0.1, 0), "1.0": (1.0, 0), "0.1, seed 7": (0.1, 7)}
 """Name of a digest -> the model's prior_bias and seed."""
 SAMPLES = 12
-"""Of each request that go into a digest."""
+"""Samples of each request that go into a digest."""
 ROLES = ("user", "assistant", "user")
 """Who says what in a request: a question alone, or one with a reply that could not be read and the
 complaint about it.
@@ -54,7 +54,7 @@ class Recorded:
     messages: tuple[str, ...]
     digests: dict[str, str]
     answer: str
-    """That of sample 0 without bias: for people, who see what a difference is about."""
+    """The answer to sample 0 without bias: for people, who see what a difference is about."""
 
     @property
     def operator(self) -> str:

@@ -49,7 +49,7 @@ def test_the_records_are_of_these_revisions() -> None:
     assert read_target()["revision"] == TARGET_REVISION
 
 
-def test_the_record_has_every_operator_on_every_task_and_on_an_unknown_one() -> None:
+def test_every_operator_and_task_is_recorded() -> None:
     recorded = read_optimizer()[1]
     operators = {path.stem for path in Path(template.__file__).with_name("templates").glob("*.txt")}
     assert operators == set(RULES)
@@ -90,7 +90,7 @@ async def test_the_target_answers_as_recorded() -> None:
         assert chat_now["answer"] == chat["answer"], f"The target answers otherwise: {ANEW}"
 
 
-def test_weights_that_were_not_installed_are_told_before_anything_is_started(
+def test_missing_weights_are_reported_before_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(builtin, "_TARGET_FILES", (Path("/no/such/model.bin"),))

@@ -43,7 +43,7 @@ def test_what_demonstrations_show_is_always_done() -> None:
         assert len(set(labels)) == 1
 
 
-def test_what_is_only_told_is_often_skipped_and_the_more_so_in_long_questions() -> None:
+def test_steps_without_example_are_skipped_more_in_long_questions() -> None:
     done_by_length: dict[bool, list[bool]] = {True: [], False: []}
     for turns in _lessons(4000):
         told = any(f"{number}." in turns[0].text for number in (1, 2))

@@ -34,7 +34,7 @@ class PlainLlama:
         }
 
     def next_tokens(self, ids: list[int]) -> npt.NDArray[np.int64]:
-        """The greedy next token behind every position."""
+        """Return the greedy next token behind every position."""
         hidden = self.weights["model.embed_tokens.weight"][ids]
         for layer in range(self.config["num_hidden_layers"]):
             hidden = hidden + self._attention(

@@ -8,7 +8,7 @@ from serving.clients.serve_model import chunks_of
 
 
 def asked(prompts: str) -> list[Request]:
-    """A question under each of some one-letter prompts; "" has none."""
+    """Return a question under each of some one-letter prompts; "" has none."""
     return [
         Request((Message("system", prompt), Message("user", str(at))))
         for at, prompt in enumerate(prompts)

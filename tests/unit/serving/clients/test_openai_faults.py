@@ -310,7 +310,7 @@ async def test_a_key_in_an_answer_is_not_repeated(serve: Serve) -> None:
 
 
 def swollen(size: int) -> bytes:
-    """A good answer but for its size."""
+    """Return an answer that is good but for its size."""
     return chat("a" * size)
 
 
@@ -322,7 +322,7 @@ def packed(data: bytes, how: str) -> bytes:
 
 
 BOMB = packed(swollen(100 * 2**20), "gzip")
-"""Of 450 kB."""
+"""A packed body of 450 kB."""
 
 
 async def endless_body(writer: asyncio.StreamWriter) -> None:
@@ -388,7 +388,7 @@ async def test_a_packed_answer_is_unpacked(serve: Serve, how: str, header: str) 
         (says(http(b"x", Content_Encoding="gzip, gzip")), "packed as gzip"),
     ],
 )
-async def test_a_reply_without_measure_is_one_failure_and_is_not_asked_for_again(
+async def test_an_oversized_reply_is_one_failure_without_retry(
     serve: Serve, play: Play, said: str
 ) -> None:
     model, endpoint = await serve(lambda asked: play if asked.text == "bomb" else None)

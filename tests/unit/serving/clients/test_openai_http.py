@@ -243,7 +243,7 @@ async def test_one_garbled_reply_among_good_ones_is_a_value(connect: Connect) ->
         )  # a lone one too, as the endpoint answers another question
 
 
-async def test_a_request_that_always_breaks_is_a_value_though_it_is_the_first_and_the_only_one(
+async def test_a_request_that_always_breaks_is_a_failed_value(
     connect: Connect,
 ) -> None:
     model = await connect(lambda body: problem(500) if "number 1." in str(body) else echo(body))
@@ -252,7 +252,7 @@ async def test_a_request_that_always_breaks_is_a_value_though_it_is_the_first_an
     assert outcome.kind == "infrastructure"
 
 
-async def test_an_endpoint_that_has_gone_is_an_endpoint_error_where_it_is_not_waited_for(
+async def test_an_endpoint_that_is_gone_is_an_error_without_waiting(
     connect: Connect,
 ) -> None:
     queue = [echo({"messages": [{"content": "a"}]})]
@@ -262,7 +262,7 @@ async def test_an_endpoint_that_has_gone_is_an_endpoint_error_where_it_is_not_wa
         await model.complete([ask("b")])
 
 
-async def test_a_request_at_fault_is_asked_once_and_an_endpoint_that_faults_every_request_is_misset(
+async def test_a_faulty_request_is_sent_once_and_a_misconfigured_endpoint_is_an_error(
     connect: Connect,
 ) -> None:
     bodies = []

@@ -93,7 +93,7 @@ def small_context(body: dict[str, Any]) -> web.Response:
         (small_context, AS_TARGET, "is too large: 512", "lower max_tokens"),
     ],
 )
-async def test_the_question_before_a_run_asks_what_trials_ask_and_says_how_to_mend_it(
+async def test_the_check_before_a_run_sends_what_trials_send_and_names_the_fix(
     connect: Connect,
     handler: Handler,
     asked: Request,
@@ -129,7 +129,7 @@ async def test_what_it_advises_helps(
     assert isinstance(outcome, Completion)
 
 
-async def test_an_instruction_without_a_system_role_stands_before_the_first_user_message(
+async def test_without_a_system_role_the_instruction_precedes_the_user_message(
     connect: Connect,
 ) -> None:
     bodies: list[dict[str, Any]] = []
@@ -225,7 +225,7 @@ FLAGGED = 'm requires moderation. Your input was flagged for "violence". No cred
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
-async def test_one_refusal_among_answers_is_that_items_alone_even_if_it_is_the_first(
+async def test_one_refusal_among_answers_concerns_its_item_alone(
     connect: Connect,
     answer: Callable[[], web.Response],
     kind: str,
@@ -272,7 +272,7 @@ async def _one_after_the_other(model: OpenAIModel, calls: int) -> None:
         await model.complete([ask(f"question {number}")])
 
 
-async def test_a_streak_of_one_prompts_refusals_ends_nothing_while_harmless_words_are_answered(
+async def test_a_streak_of_refusals_of_one_prompt_ends_no_run(
     connect: Connect,
 ) -> None:
     model = await connect(
@@ -284,7 +284,7 @@ async def test_a_streak_of_one_prompts_refusals_ends_nothing_while_harmless_word
 
 
 @pytest.mark.parametrize("asked", [AS_TARGET, AS_OPTIMIZER])
-async def test_an_endpoint_that_refuses_the_form_of_all_calls_is_misset_though_it_answers_others(
+async def test_an_endpoint_that_refuses_the_form_of_all_calls_is_an_error(
     connect: Connect,
     asked: Request,
 ) -> None:
@@ -294,7 +294,7 @@ async def test_an_endpoint_that_refuses_the_form_of_all_calls_is_misset_though_i
         await model.complete([asked] * 2)
 
 
-async def test_a_stream_that_is_rejected_ends_with_the_words_of_its_own_or_of_the_endpoint(
+async def test_a_rejected_stream_ends_with_the_reason(
     connect: Connect,
 ) -> None:
     model = await connect(lambda body: bad("Blocked.", 400) if "bad" in str(body) else echo(body))
@@ -336,7 +336,7 @@ async def test_an_error_in_an_answers_place_keeps_its_words(
         await model.complete([ask("a")])
 
 
-async def test_an_error_with_the_status_of_a_refusal_in_an_answers_place_is_one(
+async def test_an_error_in_place_of_an_answer_counts_by_its_status(
     connect: Connect,
 ) -> None:
     model = await connect(

@@ -33,7 +33,7 @@ FAST = Retry(attempts=3, first_wait_s=0.001, longest_wait_s=0.01)
 def outage(
     answers: Sequence[bool | Exception], longest_s: float
 ) -> tuple[EndpointCircuitBreaker, Clock, list[float]]:
-    """`answers` to its probes; afterwards the endpoint stays down."""
+    """Return a circuit breaker whose probes get `answers`; afterwards the endpoint stays down."""
     clock, probed_at, queue = Clock(), list[float](), list(answers)
 
     async def is_there() -> bool:
@@ -69,7 +69,7 @@ async def test_where_another_question_is_answered_there_is_no_outage() -> None:
     assert clock.naps == []
 
 
-async def test_what_answers_others_meanwhile_is_not_asked_but_what_answered_before_is() -> None:
+async def test_an_endpoint_that_answers_others_meanwhile_is_not_probed() -> None:
     subject, clock, probed_at = outage([True], 60.0)
     clock.now = 5.0
     subject.answered()
@@ -95,9 +95,7 @@ async def test_a_key_that_is_refused_during_the_pause_is_said_at_once() -> None:
     assert len(probed_at) == 2
 
 
-async def test_a_single_failure_asks_nothing_and_lines_that_stay_dead_ask_before_all_attempts_are_spent() -> (
-    None
-):
+async def test_repeated_connection_failures_start_a_probe_and_a_single_one_does_not() -> None:
     subject, _, probed_at = outage([True, True], 60.0)
     dead = Transient("No connection.", unreached=True)
     assert not await subject.excuses(Transient("Busy."), last=False, failing_since=0.0)
@@ -253,7 +251,7 @@ async def test_a_trial_that_is_cut_by_an_outage_ends_as_one_that_was_not(
     assert calm.verdict == "better"
 
 
-async def test_a_request_that_brings_the_endpoint_down_each_time_is_given_up_at_last(
+async def test_a_request_that_crashes_the_endpoint_is_given_up(
     endpoint: RawEndpoint,
 ) -> None:
     async def endpoint_goes_down() -> None:

@@ -46,7 +46,7 @@ def test_the_odd_places_go_to_those_named_first(places: int, callers: int) -> No
 
 
 class Caller:
-    """One that sends as many calls as it may and reports like a real one. Time is the world's."""
+    """A caller that sends as many calls as it may and reports like a real one. Time is the world's."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ def test_what_one_caller_leaves_goes_to_another_who_wants_it() -> None:
 
 
 @pytest.mark.parametrize("seen", ["its calls must have ended", "it was seen to be gone"])
-def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_last(
+def test_a_silent_caller_holds_its_slots_while_its_calls_may_last(
     seen: str,
 ) -> None:
     world = World()
@@ -186,9 +186,7 @@ def test_a_caller_that_falls_silent_keeps_its_places_as_long_as_its_calls_may_la
     assert busy.allowed == 8
 
 
-def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_its_share_when_it_is_back() -> (
-    None
-):
+def test_a_silent_holder_of_all_slots_gets_its_share_when_it_is_back() -> None:
     world = World()
     silent = Caller("silent", world.slot_server, 10**6, lambda: 4.0, lasts_s=100.0)
     late = Caller("late", world.slot_server, 10**6, lambda: 0.2)
@@ -202,9 +200,7 @@ def test_one_that_holds_all_places_and_falls_silent_asks_for_no_more_and_gets_it
     assert (silent.allowed, late.allowed, world.peak) == (4, 4, 8)
 
 
-def test_a_fair_share_that_takes_the_place_of_another_grants_nothing_new_before_all_can_have_reported() -> (
-    None
-):
+def test_after_a_restart_nothing_new_is_granted_during_the_grace() -> None:
     now = 100.0
     slot_server = FairShare(lambda: now, grace_s=SILENT_S)
     assert slot_server.report("one", Report(model="m", most=8, demand=20, in_flight=0)) == 0
@@ -298,7 +294,7 @@ def test_grouped_shares_are_fair_between_owners_then_jobs_then_trials(
                 assert max(beside) <= own + 1, "no group beside it has more than one odd place more"
 
 
-def test_an_owner_with_many_callers_gets_no_more_than_one_with_a_single_one() -> None:
+def test_owners_share_equally_whatever_their_number_of_callers() -> None:
     world = World()
     many = [
         Caller(f"m{number}", world.slot_server, 10**6, lambda: 0.2, group=("many", str(number % 3)))

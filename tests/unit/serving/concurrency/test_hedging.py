@@ -128,7 +128,7 @@ async def known(gate: AdaptiveGate) -> Hedging:
     return hedge
 
 
-async def test_a_first_that_fails_waits_for_the_second_and_another_error_does_not() -> None:
+async def test_a_transient_failure_waits_for_the_second_call() -> None:
     hedge = await known(AdaptiveGate(4))
     sendings = 0
 

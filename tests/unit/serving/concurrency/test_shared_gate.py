@@ -15,7 +15,7 @@ EVERY_S = 0.02
 
 
 class LocalSlotServer:
-    """As the actor, but here. Says nothing while it is `away`."""
+    """The slot server in this process; it does not answer while it is `away`."""
 
     def __init__(self) -> None:
         self.shared = FairShare()
@@ -146,7 +146,7 @@ class Hands:
 
 
 async def let_in(gates: Sequence[SharedGate], number: int, deadline_s: float = 0.3) -> list[int]:
-    """How many calls each lets in, of so many that each wants to send; they do not end."""
+    """Return how many calls each gate admits of `number`; they do not end."""
     entering = [asyncio.ensure_future(gate.enter()) for gate in gates for _ in range(number)]
     await asyncio.wait(entering, timeout=deadline_s)
     return [gate.in_flight for gate in gates]
@@ -166,7 +166,7 @@ async def test_what_a_starving_caller_has_in_flight_is_nobody_elses() -> None:
         await cancelled(gate)
 
 
-async def test_a_caller_that_starved_sends_nothing_before_it_has_reported_again() -> None:
+async def test_after_a_pause_nothing_is_sent_before_a_new_report() -> None:
     clock = Hands()
     shared = FairShare(clock)
     slot_server = Starving(shared)
@@ -189,9 +189,7 @@ async def test_a_caller_that_starved_sends_nothing_before_it_has_reported_again(
     await cancelled(gate)
 
 
-async def test_what_was_let_in_and_stood_still_before_it_came_to_send_waits_for_a_word_again() -> (
-    None
-):
+async def test_a_call_that_was_admitted_under_a_lapsed_grant_waits_again() -> None:
     clock = Hands()
     slot_server = Starving(FairShare(clock))
     gate = SharedGate(slot_server, "m", 1, EVERY_S, clock=clock)
@@ -240,7 +238,7 @@ async def cancelled(gate: SharedGate) -> None:
         turn.cancel()
 
 
-async def test_an_slot_server_that_was_broken_once_is_asked_again_by_the_next_who_comes() -> None:
+async def test_the_next_caller_reports_again_to_a_slot_server_that_broke() -> None:
     class BrokenOnce(LocalSlotServer):
         broken = True
 

@@ -83,7 +83,7 @@ async def settled() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 3])
-async def test_a_ledger_that_stands_still_lets_no_more_be_paid_than_there_are_places(
+async def test_a_stalled_ledger_allows_no_more_paid_calls_than_slots(
     tmp_path: Path, chunk: int
 ) -> None:
     ledger = StalledLedger(tmp_path)
@@ -131,7 +131,7 @@ async def test_a_chunk_of_more_calls_than_places_waits_for_none_of_its_own(
     assert model.limiter.gate.in_flight == 0
 
 
-async def test_a_batch_that_is_cancelled_while_the_ledger_stands_still_gives_its_places_back_when_it_is_recorded(
+async def test_a_cancelled_batch_releases_its_slots_when_it_is_recorded(
     tmp_path: Path,
 ) -> None:
     ledger = StalledLedger(tmp_path)

@@ -172,7 +172,7 @@ async def test_no_more_calls_are_in_flight_than_the_settings_allow(define: Defin
     assert 1 < most <= 3
 
 
-async def test_a_function_that_hangs_is_late_and_its_engine_ends_when_all_threads_hang(
+async def test_a_function_that_hangs_is_late_and_ends_its_engine_at_last(
     define: Define,
 ) -> None:
     release = threading.Event()

@@ -180,7 +180,7 @@ async def test_a_false_step_is_split_from_what_it_leans_on() -> None:
     assert await _refined(_without("facing"), 2, "wrong", []) == ["facing", "positions"]
 
 
-async def test_a_skipped_step_is_reworded_first_and_split_once_that_was_rolled_back() -> None:
+async def test_a_skipped_step_is_reworded_and_then_split() -> None:
     assert await _refined(_without("facing"), 2, "skipped", []) == ["positions"]
     assert await _refined(
         _without("facing"), 2, "skipped", [Setback("Note it all.", "not followed")]
@@ -212,7 +212,7 @@ async def test_what_was_rolled_back_is_not_written_again() -> None:
         ("moves", ["moves", "facing", "positions", "compare"]),
     ],
 )
-async def test_a_revision_puts_the_missing_step_in_its_place_and_copies_the_others(
+async def test_a_revision_inserts_the_missing_step_and_copies_the_others(
     lacking: str, kinds: list[str]
 ) -> None:
     old = _without(lacking)

@@ -29,7 +29,7 @@ SCORED = [
 
 
 async def replies(question: Question[str], prior_bias: float = 0.0) -> list[str]:
-    """What is read from thirty samples of one question."""
+    """Return what is read from thirty samples of one question."""
     requests = [Request((Message("user", question.text),), sample=sample) for sample in range(30)]
     return [
         question.read(outcome.text)
@@ -39,11 +39,11 @@ async def replies(question: Question[str], prior_bias: float = 0.0) -> list[str]
 
 
 def kinds(text: str) -> list[str]:
-    """The kinds of step that a prompt asks for, in its order."""
+    """Return the kinds of step that a prompt asks for, in its order."""
     return [kind for sentence in sentences(text) if (kind := kind_of(sentence, NAVIGATE))]
 
 
-async def test_a_proposal_recombines_good_instructions_and_asks_for_no_step_twice() -> None:
+async def test_a_proposal_recombines_instructions_without_repeated_steps() -> None:
     made = await replies(propose("", SCORED, EXAMPLES, 500))
     assert all(len(kinds(text)) == len(set(kinds(text))) and len(text) <= 500 for text in made)
     assert sum({"moves", "positions"} <= set(kinds(text)) for text in made) > 5

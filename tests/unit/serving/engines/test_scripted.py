@@ -135,7 +135,7 @@ async def test_equal_requests_get_equal_replies_in_every_replica(
     ).complete([request])
 
 
-async def test_replies_come_as_often_as_their_weights_and_faults_as_often_as_their_shares(
+async def test_replies_follow_their_weights_and_faults_their_shares(
     tmp_path: Path,
 ) -> None:
     log = tmp_path / "log"
@@ -178,7 +178,7 @@ async def test_another_seed_or_sample_draws_anew() -> None:
     assert len({outcome.text for outcome in outcomes if isinstance(outcome, Completion)}) == 3
 
 
-def test_the_script_travels_with_the_settings_and_its_content_is_in_the_identity(
+def test_the_content_of_the_script_is_in_settings_and_identity(
     tmp_path: Path,
 ) -> None:
     file = written(tmp_path, ECHO)
@@ -194,7 +194,7 @@ def test_the_script_travels_with_the_settings_and_its_content_is_in_the_identity
     assert open_in_process(arrived).name == identity
 
 
-def test_a_line_names_a_script_and_how_it_is_run_is_no_part_of_its_identity(tmp_path: Path) -> None:
+def test_how_a_script_is_run_is_no_part_of_its_identity(tmp_path: Path) -> None:
     file = written(tmp_path, ECHO)
     one = parse_model(f"scripted:{file}")
     assert one == ScriptedSettings(script=file)

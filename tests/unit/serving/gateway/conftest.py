@@ -121,5 +121,5 @@ async def open_gateway() -> AsyncIterator[OpenGateway]:
 
 @pytest.fixture
 async def gateway(open_gateway: OpenGateway) -> Gateway:
-    """A gateway without keys to the scripted model."""
+    """Yield a gateway without keys to the scripted model."""
     return await open_gateway()

@@ -218,7 +218,7 @@ class Rejecting:
         (404, 503, "model_failed", "5"),
     ],
 )
-async def test_a_callers_own_fault_is_told_in_the_endpoints_words_and_not_as_one_that_may_pass(
+async def test_a_fault_of_the_caller_has_the_endpoints_words_and_no_retry(
     open_gateway: OpenGateway, rejected: int, status: int, code: str, wait: str | None
 ) -> None:
     reply = await (await open_gateway(Rejecting(rejected))).chat()

@@ -61,7 +61,7 @@ def test_keys_come_from_a_file_and_from_the_environment(
     assert not GatewaySettings().keys()
 
 
-async def test_a_key_that_leaves_the_file_opens_nothing_and_no_file_opens_to_all(
+async def test_a_deleted_key_or_file_admits_nobody(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "keys"

@@ -86,7 +86,7 @@ def test_owners_do_not_pay_for_each_other() -> None:
 
 
 async def read(announced: str | None, chunks: list[bytes], most: int) -> tuple[bytes | None, int]:
-    """What comes of a body, and how many of its chunks were read."""
+    """Return what comes of a body, and how many of its chunks were read."""
     taken = 0
 
     async def stream() -> AsyncIterator[bytes]:
@@ -165,7 +165,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(open_gateway: OpenGat
         assert (reply.status, (await reply.json())["error"]["code"]) == (408, "timeout")
 
 
-async def test_more_questions_a_minute_than_allowed_are_told_when_to_come_again(
+async def test_requests_above_the_rate_get_a_retry_after(
     open_gateway: OpenGateway,
 ) -> None:
     gateway = await open_gateway(None, KEY, "other", requests_per_minute=1)

@@ -29,7 +29,7 @@ REPLIES: dict[str, dict[str, Any]] = {
     "broken": {"failure": "The wire is cut."},
 }
 YES = {"text": "Yes."}
-"""To the question whether the endpoint is there."""
+"""The answer to a probe."""
 ARRIVES: dict[str, Outcome] = {
     "whole": Completion("Answer: 7", False, 1, 2),
     "cut": Completion("Let me", True, 1, 2),

@@ -12,7 +12,7 @@ from tests.unit.serving.gateway.conftest import Gateway, OpenGateway, Reply
 
 
 def events(reply: Reply) -> list[Any]:
-    """The events' contents; "[DONE]" for the last."""
+    """Return the events' contents; "[DONE]" for the last."""
     assert (reply.status, reply.headers["Content-Type"]) == (
         200,
         "text/event-stream; charset=utf-8",
@@ -25,7 +25,7 @@ def events(reply: Reply) -> list[Any]:
 
 @pytest.fixture
 async def streaming(open_gateway: OpenGateway) -> Gateway:
-    """A gateway to a model that says its question back word by word."""
+    """Yield a gateway to a model that streams its question back word by word."""
     return await open_gateway(ScriptedStream(words))
 
 

@@ -143,7 +143,7 @@ def test_a_torn_segment_costs_only_its_end(any_place: str) -> None:
         assert torn.torn == [segment]
 
 
-def test_a_segment_without_its_end_is_told_as_torn_even_if_all_its_batches_are_whole(
+def test_a_segment_without_its_end_is_reported_as_torn(
     tmp_path: Path,
 ) -> None:
     with Ledger(tmp_path) as ledger:

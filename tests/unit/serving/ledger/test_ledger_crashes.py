@@ -42,7 +42,7 @@ def key_of_entry(entry: Entry) -> bytes:
 
 
 def paid(entry: Entry, number: int) -> Paid:
-    """The answer of append number `number`: another every time, and now and then so long that its
+    """Return the answer of append number `number`: another every time, and now and then so long that its
     segment is sealed.
     """
     filling = "".join(map(chr, Random(number).choices(range(64, 9000), k=3000 * (number % 5 == 4))))
@@ -56,9 +56,9 @@ class Machine:
     disk: Disk
     kept: dict[Entry, str] = field(default_factory=dict)
     under_way: dict[Entry, str] = field(default_factory=dict)
-    """What a crash now may have written or not."""
+    """Files that a crash now may have written or not."""
     going: set[Entry] = field(default_factory=set)
-    """What a crash now may have taken away or not."""
+    """Files that a crash now may have deleted or not."""
     number: int = 0
     ledger: Ledger | None = None
 
@@ -106,7 +106,7 @@ class Machine:
         self.ledger = None
 
     def restart(self) -> None:
-        """After a crash: what is there now is what stands from here on."""
+        """Go on after a crash with the files that are there now."""
         self.ledger, self.disk.operations_left = None, None
         read = self.check()
         self.kept = {
@@ -132,7 +132,7 @@ class Machine:
 
 
 def played(program: list[Action], disk: Disk) -> tuple[Machine, int]:
-    """The machine at the end, and at which action it stopped for a while: len(program) if it did
+    """Return the machine at the end, and at which action it stopped for a while: len(program) if it did
     not.
     """
     machine, crashed_at = Machine(disk), len(program)
@@ -205,9 +205,7 @@ def copies(number: int) -> Iterator[Disk]:
     yield from (Disk(atomic=False, torn_at=share / number) for share in range(number + 1))
 
 
-def test_a_torn_write_of_the_open_segment_leaves_the_copy_that_holds_what_was_acknowledged() -> (
-    None
-):
+def test_a_torn_write_leaves_the_copy_with_all_acknowledged_answers() -> None:
     for disk in copies(50):
         machine = Machine(disk)
         for number in range(3):

@@ -26,7 +26,7 @@ Rows = dict[bytes, dict[str, Any]]
 
 
 def rows_of(folder: Folder) -> Rows:
-    """All columns of the entry that stands, by key."""
+    """Return all columns of the entry that stands, by key."""
     rows: Rows = {}
     for _, _, read in read_segments(folder, SCHEMA.names):
         for batch in read.batches:
@@ -42,7 +42,7 @@ def holding(files: Mapping[str, bytes]) -> CrashingFolder:
 
 
 def filled() -> dict[str, bytes]:
-    """A ledger as runs leave it: sealed segments, a merged one, and the two copies of one whose
+    """Return a ledger as runs leave it: sealed segments, a merged one, and the two copies of one whose
     writer was killed.
     """
     folder, rng = holding({}), Random(7)
@@ -103,7 +103,7 @@ def test_of_200_bits_that_flip_none_changes_or_loses_an_entry_in_silence() -> No
 
 
 def groups(number: int) -> list[Any]:
-    """So many batches of ten entries."""
+    """Return `number` batches of ten entries."""
     return [
         batch_of(
             {
@@ -118,11 +118,11 @@ def groups(number: int) -> list[Any]:
 
 
 def keys_read(data: bytes) -> list[int]:
-    """The groups that are read, by the number of their first entry."""
+    """Return the groups that are read, by the number of their first entry."""
     return [int(batch["text"][0].as_py().split()[-1]) // 10 for batch in contents(data).batches]
 
 
-def test_behind_a_damaged_batch_the_others_are_read_and_what_is_lost_is_counted() -> None:
+def test_batches_behind_a_damaged_one_are_read_and_losses_counted() -> None:
     data = whole(groups(4))
     in_the_third = data.index(whole(groups(3)[2:])[len(whole([])) - 8 : -8]) + 600
     read = contents(flipped(data, 8 * in_the_third))
@@ -130,9 +130,7 @@ def test_behind_a_damaged_batch_the_others_are_read_and_what_is_lost_is_counted(
     assert keys_read(flipped(data, 8 * in_the_third)) == [0, 1, 3]
 
 
-def test_every_bit_of_the_framing_and_of_the_schema_may_flip_and_at_most_one_batch_is_lost() -> (
-    None
-):
+def test_a_flipped_bit_of_framing_or_schema_loses_at_most_one_batch() -> None:
     """The schema is known, and a batch is found by its checksum wherever it begins."""
     data, empty = whole(groups(3)), len(whole([])) - 8
     message = len(whole(groups(1))) - empty - 8
@@ -162,7 +160,7 @@ def test_a_batch_that_says_it_has_a_checksum_and_has_none_is_damaged() -> None:
     assert contents(data.replace(b"promptray:", b"promptraz:", 1)).rows == 10
 
 
-def test_an_old_segment_without_checksums_is_read_and_verify_says_that_it_is_not_checked(
+def test_verify_reports_an_old_segment_without_checksums_as_unchecked(
     tmp_path: Path,
 ) -> None:
     old = SCHEMA.with_metadata({"promptray_ledger": "1"})
@@ -180,7 +178,7 @@ def test_an_old_segment_without_checksums_is_read_and_verify_says_that_it_is_not
     assert verify(open_folder(tmp_path)).unsummed == 0
 
 
-def test_an_old_batch_that_cannot_be_decoded_is_told_and_the_others_are_read(
+def test_an_old_batch_that_cannot_be_decoded_is_reported(
     tmp_path: Path,
 ) -> None:
     old = SCHEMA.with_metadata({"promptray_ledger": "1"})
@@ -195,7 +193,7 @@ def test_an_old_batch_that_cannot_be_decoded_is_told_and_the_others_are_read(
     assert "cannot be read" in verify(open_folder(tmp_path)).faults[0]
 
 
-def test_what_compaction_sets_aside_is_the_file_as_it_was_and_the_ledger_is_sound_then(
+def test_compaction_copies_a_damaged_file_and_leaves_a_sound_ledger(
     tmp_path: Path,
 ) -> None:
     data = flipped(whole(groups(3)), 8 * (len(whole(groups(2))) - 100))

@@ -150,7 +150,7 @@ def test_a_lease_beats_though_the_clock_on_the_wall_stands_still() -> None:
     assert folder.read(LEASE_FILE) != before
 
 
-def test_an_owner_that_slept_does_not_write_when_another_has_the_folder_or_had_it() -> None:
+def test_an_owner_that_slept_does_not_write_after_a_takeover() -> None:
     """The thread that beats has not run yet when the one that writes does."""
     for gives_back in (False, True):
         folder, at = CrashingFolder(Disk(atomic=True)), Time()
@@ -166,9 +166,7 @@ def test_an_owner_that_slept_does_not_write_when_another_has_the_folder_or_had_i
         assert len(Ledger.read_only(folder)) == 1
 
 
-def test_an_owner_that_slept_goes_on_where_nobody_took_the_folder_and_says_so_where_it_cannot_know() -> (
-    None
-):
+def test_an_owner_that_slept_goes_on_if_nobody_took_the_folder() -> None:
     folder, at = CrashingFolder(Disk(atomic=True)), Time()
     owner = lease(folder, at)
     at.now += 3 * STALE_S
@@ -183,7 +181,7 @@ def test_an_owner_that_slept_goes_on_where_nobody_took_the_folder_and_says_so_wh
     owner.check()
 
 
-def test_an_opener_whose_write_was_late_takes_nothing_from_one_that_has_settled() -> None:
+def test_a_late_write_of_an_opener_does_not_take_the_lease() -> None:
     folder, at = CrashingFolder(Disk(atomic=True)), Time()
     other: list[Lease] = []
 
@@ -207,7 +205,7 @@ def test_an_opener_whose_write_was_late_takes_nothing_from_one_that_has_settled(
         other[0].check()  # it has seen that before the first relied on the folder
 
 
-def test_of_two_that_take_a_lease_at_once_one_has_it_and_the_other_is_told() -> None:
+def test_of_two_openers_at_once_one_gets_the_lease() -> None:
     folder, at = CrashingFolder(Disk(atomic=True)), Time()
     other: list[Lease] = []
 

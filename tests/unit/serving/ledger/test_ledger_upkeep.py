@@ -60,7 +60,7 @@ def test_a_usage_is_written_now_and_then_and_a_full_disk_is_no_fault() -> None:
     assert read_usage(folder) == {}
 
 
-async def test_a_full_disk_fails_the_callers_and_what_they_paid_for_is_written_when_there_is_room(
+async def test_answers_that_a_full_disk_refused_are_written_later(
     tmp_path: Path,
 ) -> None:
     folder = CrashingFolder(Disk(atomic=True))
@@ -97,7 +97,7 @@ def test_a_ledger_of_many_small_segments_is_merged_when_it_is_opened(any_place: 
 
 
 def filled(segments: int, rows: int) -> CrashingFolder:
-    """A ledger of so many segments; the last entry of each is in the next one too, as another."""
+    """Return a ledger of so many segments; the last entry of each is in the next one too, as another."""
     folder = CrashingFolder(Disk(atomic=True))
     for number in range(segments):
         with Ledger(folder, take=no_hold, most_small=segments + 1) as ledger:
@@ -109,7 +109,7 @@ def filled(segments: int, rows: int) -> CrashingFolder:
     return folder
 
 
-def test_many_segments_become_several_of_bounded_size_and_are_left_alone_then(
+def test_many_segments_are_merged_into_several_of_bounded_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(compaction, "_ROWS", 4)
@@ -228,7 +228,7 @@ def test_an_export_of_another_kind_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "_", range(20)
 )  # the names of segments are random, and nothing may hang on them
-def test_of_two_writers_by_mistake_nothing_is_lost_and_the_first_answer_stands(_: int) -> None:
+def test_two_writers_by_mistake_lose_nothing_and_the_first_answer_stands(_: int) -> None:
     """As a lease cannot rule out: both write segments of their own, and one merges those of the
     other while that goes on.
     """

@@ -105,7 +105,7 @@ async def test_a_budget_holds_where_no_call_says_what_it_cost(limits: Limits) ->
     assert (budget.usage.unmeasured, budget.usage.prompt_tokens) == (endpoint.calls, 0)
 
 
-async def test_money_is_unknown_and_said_once_where_a_model_does_not_say_what_it_cost() -> None:
+async def test_money_is_unknown_where_a_model_reports_no_tokens() -> None:
     priced = parse_model(
         {
             "kind": "openai",

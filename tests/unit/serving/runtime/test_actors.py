@@ -8,7 +8,7 @@ from optimizer.errors import StorageError
 from serving.runtime.actors import answered
 
 
-async def test_an_actor_that_does_not_answer_in_time_is_told_of_in_one_sentence() -> None:
+async def test_an_actor_that_answers_late_is_an_error_in_one_sentence() -> None:
     with pytest.raises(
         StorageError,
         match=r"^The process of the ledger has not answered for 0\.05 s; it is not known whether",

@@ -109,7 +109,7 @@ def test_a_missing_key_is_allowed_on_this_machine_only(monkeypatch: pytest.Monke
         )
 
 
-def test_the_key_may_stand_in_a_file_which_is_read_instead_of_the_environment(
+def test_a_key_file_is_read_instead_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
