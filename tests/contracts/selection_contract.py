@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from optimizer.errors import BudgetExhausted
 from optimizer.protocols import SelectionRule
 from optimizer.statistics import known_mean
+from tests.contracts.examples import examples
 
 ScoreOf = Callable[[int, int], float | None]
 # Hypothesis warns of one test that runs on several classes, which is just what a contract is for.
@@ -90,7 +91,7 @@ class SelectionContract:
         """
         return arms + items
 
-    @settings(INHERITED, max_examples=40)
+    @settings(INHERITED, max_examples=examples(40))
     @given(
         arms=st.integers(1, 9),
         items=st.integers(1, 45),
@@ -114,7 +115,7 @@ class SelectionContract:
             assert own == list(range(len(own)))
             assert 1 <= len(own) <= items
 
-    @settings(INHERITED, max_examples=40)
+    @settings(INHERITED, max_examples=examples(40))
     @given(
         arms=st.integers(1, 9),
         items=st.integers(1, 30),
@@ -151,7 +152,7 @@ class SelectionContract:
         if bench.limit < arms:
             assert bench.cut
 
-    @settings(INHERITED, max_examples=25)
+    @settings(INHERITED, max_examples=examples(25))
     @given(
         arms=st.integers(2, 40),
         items=st.integers(1, 60),
@@ -168,7 +169,7 @@ class SelectionContract:
         bench = Bench(lambda arm, item: 1.0 if arm == best else others(arm, item))
         assert (await self.rule.select(arms, items, keep, bench.measure, Random(seed)))[0] == best
 
-    @settings(INHERITED, max_examples=25)
+    @settings(INHERITED, max_examples=examples(25))
     @given(seed=st.integers(0, 999), shuffle=st.integers(0, 999))
     async def test_the_order_in_which_calls_finish_changes_nothing(
         self, seed: int, shuffle: int
@@ -201,7 +202,7 @@ class SelectionContract:
         bench = Bench(lambda arm, item: None if arm == 0 else 0.0)
         assert await self.rule.select(3, 20, 1, bench.measure, Random(0)) == [1, 2, 0]
 
-    @settings(INHERITED, max_examples=40)
+    @settings(INHERITED, max_examples=examples(40))
     @given(
         arms=st.integers(2, 9),
         items=st.integers(4, 45),

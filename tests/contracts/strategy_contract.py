@@ -28,6 +28,7 @@ from optimizer.selection import Full, Racing
 from optimizer.statistics import discordant
 from optimizer.types import Completion, Failed, Outcome, Request
 from tests.contracts import kept, toy
+from tests.contracts.examples import examples
 
 GARBAGE = (
     "",
@@ -278,7 +279,7 @@ class StrategyContract:
         )
 
     @settings(
-        max_examples=15,
+        max_examples=examples(15),
         deadline=None,
         database=None,
         suppress_health_check=[HealthCheck.differing_executors],

@@ -22,6 +22,7 @@ from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes
 from serving.settings.validation import read_mapping
 from tests.contracts import hostile
+from tests.contracts.examples import examples
 
 ROWS = [{"input": text, "target": f"a{place}"} for place, text in enumerate(hostile.ALL)]
 DEEP = "[" * 100_000
@@ -131,7 +132,7 @@ def test_a_broken_file_is_one_short_sentence(
 # reads a column's size statistics, which nothing in Python can catch (the service reads uploads in
 # processes of their own, see test_check_pool).
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     deadline=None,
     derandomize=True,

@@ -28,6 +28,7 @@ from serving.engines.rulebook.engine import RulebookEngine
 from serving.engines.rulebook.metaprompt import Query
 from serving.engines.rulebook.rules import RULES
 from tests.contracts import hostile
+from tests.contracts.examples import examples
 from tests.unit.hostile.growing import AT_ONCE_S, FOUR_TIMES, check_linear, cpu_seconds
 from tests.unit.optimizer.operators.test_operators import OPERATORS, error, example
 
@@ -244,7 +245,7 @@ def test_any_pattern_is_refused_or_ends_soon(pattern: str) -> None:
     check_soon(pattern)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(pattern=st.text(alphabet=r"ab.*+?(){}[]|\\wdsb1,^$-:i\u0130\u4e00", max_size=40))
 def test_any_pattern_of_signs_is_refused_or_ends_soon(pattern: str) -> None:
     check_soon(pattern)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from tests.unit.house.sources import tree_of
+
 ROOT = Path(__file__).parents[3]
 FLOORS = ("cluster", "serving", "optimizer")
 
@@ -130,7 +132,7 @@ def read_structure(root: Path = ROOT, folders: Iterable[str] = FLOORS) -> Struct
         package = ".".join(relative.parent.parts)
         name = package if path.name == "__init__.py" else f"{package}.{path.stem}"
         modules[name] = Module(name, package, relative, len(text.splitlines()))
-        trees[name] = ast.parse(text)
+        trees[name] = tree_of(path)
     imports = [
         Import(name, imported, modules[name].path, line, note)
         for name, tree in trees.items()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.house.sources import tree_of
+
 ROOT = Path(__file__).parents[3]
 LAYERS = ("cluster", "serving", "optimizer")
 NOT_IMPORTED = {
@@ -47,7 +49,7 @@ def imported_modules(folder: Path) -> Iterator[tuple[str, str]]:
     """Iterate over the foreign modules that our files import, in functions too, and the files."""
     files = [file for layer in LAYERS for file in (folder / layer).rglob("*.py")]
     for file in [*files, *folder.glob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):

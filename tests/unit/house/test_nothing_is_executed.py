@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.house.sources import tree_of
+
 ROOT = Path(__file__).parents[3]
 FLOORS = ("cluster", "serving", "optimizer")
 FORBIDDEN = {
@@ -93,7 +95,7 @@ def faults(root: Path) -> list[str]:
 
 
 def _calls(file: Path) -> Iterator[tuple[int, str]]:
-    tree = ast.parse(file.read_text("utf-8"))
+    tree = tree_of(file)
     own = str(file).replace("\\", "/")
     markup = "markupsafe" in {
         node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
@@ -176,8 +178,8 @@ def test_what_is_marked_as_ready_markup_comes_from_packages() -> None:
         assert all(one == "script" or one.startswith("asset(") for one in marked)
 
 
-def _names(text: str) -> set[str]:
-    tree = ast.parse(text)
+def _names(file: Path) -> set[str]:
+    tree = tree_of(file)
     return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | {
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name)
     }
@@ -188,7 +190,7 @@ def importing(root: Path) -> set[str]:
     return {
         str(file.relative_to(root))
         for file in sources(root)
-        if {"import_name", "installed"} & _names(file.read_text("utf-8"))
+        if {"import_name", "installed"} & _names(file)
     }
 
 
@@ -216,11 +218,7 @@ def test_settings_are_read_with_imports_by_the_command_line_alone() -> None:
     commands = {f"cluster/cli/{name}.py" for name in ("diagnose", "experiments")}
     own = {"cluster/entry/reading.py", "cluster/evaluate.py"}  # for the commands and for Python
     assert reading == commands | own
-    giving = {
-        str(file.relative_to(ROOT))
-        for file in sources(ROOT)
-        if "IMPORTS" in _names(file.read_text("utf-8"))
-    }
+    giving = {str(file.relative_to(ROOT)) for file in sources(ROOT) if "IMPORTS" in _names(file)}
     assert giving == {
         "cluster/config/component_spec.py",
         "cluster/config/experiment.py",

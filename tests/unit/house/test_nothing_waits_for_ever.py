@@ -3,8 +3,10 @@ serving.runtime.supervision.
 """
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+from tests.unit.house.sources import tree_of
 
 ROOT = Path(__file__).parents[3]
 FLOORS = ("cluster", "serving", "optimizer")
@@ -22,12 +24,15 @@ asyncio.timeout does not. The one here waits in a task that nobody cancels.
 """
 
 
-def calls() -> Iterator[tuple[str, ast.Call, str]]:
-    for floor in FLOORS:
-        for path in sorted((ROOT / floor).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Call):
-                    yield path.relative_to(ROOT).as_posix(), node, ast.unparse(node.func)
+@cache
+def calls() -> list[tuple[str, ast.Call, str]]:
+    return [
+        (path.relative_to(ROOT).as_posix(), node, ast.unparse(node.func))
+        for floor in FLOORS
+        for path in sorted((ROOT / floor).rglob("*.py"))
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def test_every_answer_of_ray_has_a_deadline() -> None:

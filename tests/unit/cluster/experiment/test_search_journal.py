@@ -17,6 +17,7 @@ from optimizer.errors import DataError, SettingsError, StorageError
 from serving.storage import Folder, open_folder
 from serving.storage.journal import LINES
 from serving.storage.local import LocalFolder
+from tests.contracts.examples import examples
 
 TRIALS = tuple(f"navigate-p{number:02}-s0" for number in range(16))
 RECORDED = Recorded(data={"navigate": {0: "a hash"}})
@@ -104,7 +105,7 @@ class CutFolder(LocalFolder):
 
 
 @given(st.integers(0, 6))
-@settings(deadline=None, max_examples=20)  # it waits for the disk
+@settings(deadline=None, max_examples=examples(20))  # it waits for the disk
 def test_cut_at_any_write_all_that_counted_is_there(
     tmp_path_factory: pytest.TempPathFactory, writes: int
 ) -> None:

@@ -17,6 +17,7 @@ from cluster.results.page import report_page, shown_samples
 from cluster.trial.result import Sample, TrialResult
 from optimizer.candidate import Candidate, Round, Standing
 from optimizer.prompt import Demonstration, Prompt, Step
+from tests.contracts.examples import examples
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}${x}"
 
@@ -137,7 +138,9 @@ def test_mended_samples_come_first_and_broken_ones_are_not_hidden() -> None:
 
 
 @settings(
-    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=examples(15),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 @given(
     status=st.sampled_from(["finished", "budget", "stopped", "failed"]),

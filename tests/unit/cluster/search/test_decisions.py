@@ -30,6 +30,7 @@ from cluster.search.decisions import (
 from cluster.search.metric_names import ACCURACY, RESULT, ROUND, SO_FAR
 from cluster.search.schedulers import ASHA, Median
 from optimizer.errors import DataError, SettingsError, StorageError
+from tests.contracts.examples import examples
 
 accuracies = st.floats(0, 1)
 names = st.text(max_size=8)
@@ -158,7 +159,7 @@ def shuffled(before: list[Step], after: list[Step], rng: Random) -> list[Step]:
     st.lists(accuracies, min_size=24, max_size=24),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_cut_anywhere_and_shuffled_a_scheduler_decides_the_same(
     picks: list[int], scores: list[float], rng: Random
 ) -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from cluster.service.core.errors import Busy, Unavailable
 from cluster.service.core.fair_slots import FairSlots
 from cluster.service.stores.threads import ReadingThreads
+from tests.contracts.examples import examples
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     asked=st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["work", "leave", "fail"])), max_size=40

@@ -15,6 +15,7 @@ from optimizer.budget.cost import MESSAGE_TOKENS, TEMPLATE_TOKENS, Cost, Limits,
 from optimizer.budget.shared_budget import SharedBudget
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.types import Completion, Failed, Message, Outcome, Purpose, Request, Sampling
+from tests.contracts.examples import examples
 
 PRICED = PriceList("target", prompt_price=1e-6, completion_price=4e-6)
 
@@ -138,7 +139,7 @@ async def test_calls_that_break_are_free_or_charged_as_is_asked() -> None:
     assert shared_budget.spent == Cost()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     limit=st.integers(0, 9000),
     money=st.none() | st.floats(0, 0.02),

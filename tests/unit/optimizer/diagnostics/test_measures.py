@@ -29,6 +29,7 @@ from optimizer.protocols import LanguageModel
 from optimizer.scripted import ScriptedModel
 from optimizer.types import Failed, Request, Sampling
 from tests.contracts import toy
+from tests.contracts.examples import examples
 
 TEXTS = st.lists(st.text(max_size=30), min_size=1, max_size=8)
 STOCK = ("be careful", "check the work", "think again", "read it closely")
@@ -74,7 +75,7 @@ def test_what_shares_no_word_is_unlike_and_word_order_is_no_difference() -> None
     assert nearest("the same", ["the same", "the same"]) is None
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 24), st.integers(0, 1000))
 def test_the_explained_share_is_the_share_of_stock_feedbacks(stock: int, seed: int) -> None:
     rng = Random(seed)

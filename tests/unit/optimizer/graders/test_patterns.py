@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimizer.graders.reading.patterns import Unusable, compiled, why_unusable
+from tests.contracts.examples import examples
 
 ALIKE = [
     r"\d+",
@@ -91,7 +92,7 @@ WORDS = [
 
 @pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
 @pytest.mark.parametrize("pattern", ALIKE)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     text=st.one_of(
         st.text(ALPHABET, max_size=12),

@@ -15,6 +15,7 @@ from optimizer.statistics import (
     share_known,
 )
 from optimizer.statistics.headroom import power
+from tests.contracts.examples import examples
 
 
 def test_a_target_that_repeats_itself_has_no_noise() -> None:
@@ -62,7 +63,7 @@ def test_power_agrees_with_simulated_tests(items: int, gain: float, lost: float)
     assert power(items, gain, lost) == pytest.approx(found / runs, abs=0.035)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @example(30, 2.2e-16)
 @given(st.integers(1, 300), st.floats(0, 0.3))
 def test_the_detectable_gain_is_the_least_that_is_found(items: int, lost: float) -> None:

@@ -14,13 +14,14 @@ from optimizer.prompt import has_form
 from optimizer.tasks.generated import GENERATED
 from optimizer.tasks.generated.navigate import NAVIGATE, Move, Navigation
 from optimizer.tasks.generated.object_counting import OBJECT_COUNTING, Inventory
+from tests.contracts.examples import examples
 
 BBH = Path(__file__).parents[5] / "shared" / "data" / "bbh"
 
 
 @pytest.mark.parametrize("name", GENERATED)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_question_reads_back_as_its_item(name: str, seed: int) -> None:
     item = GENERATED[name].generate(Random(seed))
     assert GENERATED[name].read(item.question()) == item
@@ -28,7 +29,7 @@ def test_a_question_reads_back_as_its_item(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("name", GENERATED)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_all_steps_together_lead_to_the_answer(name: str, seed: int) -> None:
     task = GENERATED[name]
     item = task.generate(Random(seed))

@@ -23,6 +23,7 @@ from serving.ledger import Ledger
 from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerCoordinator
 from serving.storage import open_folder
+from tests.contracts.examples import examples
 from tests.contracts.paying import RecordedShare
 
 TEST_ITEMS = 3
@@ -57,7 +58,7 @@ def batch(texts: Sequence[str], purpose: Purpose) -> list[Request]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     own=st.integers(TEST_ITEMS, 60),
     total=st.integers(0, 150),

@@ -18,6 +18,7 @@ from serving.concurrency.fair_share import (
     fair_shares,
     grouped_shares,
 )
+from tests.contracts.examples import examples
 
 DEMANDS = st.dictionaries(
     st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 100), max_size=12
@@ -117,7 +118,7 @@ class World:
             self.peak = max(self.peak, sum(len(caller.ends_at) for caller in self.callers))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(most=st.integers(1, 12), callers=st.integers(1, 9), seed=st.integers(0, 999))
 def test_no_more_is_in_flight_than_the_limit_and_nobody_starves(
     most: int, callers: int, seed: int
@@ -223,7 +224,7 @@ def test_a_place_that_is_still_in_use_is_not_given_away() -> None:
 
 
 @given(seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 def test_each_model_keeps_to_its_own_limit(seed: int) -> None:
     draw, world = Random(seed), World()
     small = [

@@ -15,6 +15,7 @@ from optimizer.types import Completion, Failed, Outcome, Request
 from serving.gateway.api_keys import Keys
 from serving.gateway.app import build_app
 from serving.gateway.settings import GatewaySettings
+from tests.contracts.http_server import LOOK_EVERY_S, PromptServer
 
 KEY = "the-right-key"
 
@@ -101,14 +102,14 @@ async def open_gateway() -> AsyncIterator[OpenGateway]:
         app = build_app(
             {"echo": model or ScriptedModel(script)}, GatewaySettings(**settings), Keys(keys)
         )
-        server = uvicorn.Server(
+        server = PromptServer(
             uvicorn.Config(
                 app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"
             )
         )
         running.append((server, asyncio.create_task(server.serve())))
         while not server.started:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK_EVERY_S)
         return Gateway(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
 
     yield start

@@ -21,6 +21,7 @@ from serving.ledger import ENDING, SEGMENT_BYTES, Ledger, Paid, key_of
 from serving.ledger.inspection import verify
 from serving.ledger.schema import PackedAnswers, request_of, request_text
 from serving.storage import open_folder
+from tests.contracts.examples import examples
 from tests.contracts.paid import MODEL, asked, entry, key
 
 ROOT = Path(__file__).parents[4]
@@ -51,7 +52,7 @@ def kept(place: str | Path) -> Ledger:
     return Ledger.read_only(place)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.lists(st.dictionaries(KEYS, PAID, max_size=4), max_size=4))
 def test_what_goes_in_comes_out_of_a_new_ledger(groups: list[dict[bytes, Paid]]) -> None:
     first: dict[bytes, Paid] = {}

@@ -18,6 +18,7 @@ from serving.ledger import ENDING, Ledger, Paid, key_of
 from serving.ledger.compaction import of_model, prune, repair
 from serving.ledger.format import contents
 from tests.contracts.crashing_folder import Crash, CrashingFolder, Disk, no_hold
+from tests.contracts.examples import examples
 from tests.contracts.paid import asked
 
 MODELS = ("one@1", "two@1")
@@ -160,7 +161,7 @@ def operations(program: list[Action], atomic: bool) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("atomic", [True, False])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(program=PROGRAMS, torn_at=st.floats(0, 1))
 def test_a_crash_at_any_operation_loses_and_tears_nothing(
     atomic: bool, program: list[Action], torn_at: float
@@ -177,7 +178,7 @@ def test_a_crash_at_any_operation_loses_and_tears_nothing(
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     program=PROGRAMS, torn_at=st.floats(0, 1), full=st.lists(st.booleans(), min_size=8, max_size=8)
 )

@@ -16,6 +16,7 @@ from serving.ledger import Ledger, Paid, key_of
 from serving.ledger.cached_model import CachedModel
 from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.single_flight import SingleFlight
+from tests.contracts.examples import examples
 
 
 def request(text: str, sample: int = 0) -> Request:
@@ -200,7 +201,7 @@ async def test_the_answer_that_was_recorded_first_is_everybodys(ledger: Ledger) 
     assert one == two == [ledger.get(key)] == [Completion("first", from_ledger=True)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.lists(st.text("abcdeF", min_size=1, max_size=6), min_size=1, max_size=5), st.integers(1, 3)
 )

@@ -38,6 +38,7 @@ from serving.ledger.coordinator import LedgerCoordinator
 from serving.ledger.store import Ledger
 from serving.models import open_in_process
 from serving.storage import open_folder
+from tests.contracts.http_server import LOOK_EVERY_S, PromptServer
 
 SETTINGS = {
     "name": "small",
@@ -242,11 +243,11 @@ def served(app: FastAPI) -> Iterator[str]:
             timeout_graceful_shutdown=1,
             backlog=2048,
         )
-        server = uvicorn.Server(config)
+        server = PromptServer(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
-            time.sleep(0.01)
+            time.sleep(LOOK_EVERY_S)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = server.force_exit = True
         thread.join(10)

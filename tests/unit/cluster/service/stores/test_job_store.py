@@ -15,6 +15,7 @@ from optimizer.errors import DataError, StorageError
 from serving.storage import open_folder
 from serving.storage.journal import LINES, Journal, entries
 from serving.storage.local import LocalFolder
+from tests.contracts.examples import examples
 from tests.unit.cluster.service.requests import request
 
 
@@ -47,7 +48,7 @@ def test_entries_come_back_in_order_from_any_place(any_place: str) -> None:
     assert entries(folder, total) == [{"n": total}]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(groups=st.lists(st.integers(1, LINES + 50), max_size=6))
 def test_an_append_that_failed_may_be_made_again(
     tmp_path_factory: pytest.TempPathFactory, groups: list[int]
