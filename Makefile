@@ -1,5 +1,5 @@
 # make quickstart   optimizes prompts for the built-in model on a local Ray: about five minutes
-# make test         the tests, in WORKERS processes that take file by file
+# make test         the tests, in WORKERS processes that take file by file; those that start Ray wait a lot, so three fill two cores
 # make test-fast    those of them that start no Ray, process, service or browser and take no time (tests/fast.py)
 # make test-vllm    the tests that need vLLM, with its CPU build in a virtual environment of its own, .venv-vllm
 # make soak         half an hour of experiments that are disturbed, to see what grows; MINUTES=5 makes it shorter
@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 MINUTES ?= 30
-WORKERS ?= 2
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
