@@ -339,7 +339,10 @@ async def test_a_job_of_two_tasks_has_a_best_prompt_of_each(
     assert job["best_dev_accuracy_by_task"] == {"navigate": 0.9, "object_counting": 0.4}
 
 
-async def test_a_job_of_which_no_round_is_done_has_no_best_prompt_yet(service: Client) -> None:
+async def test_a_job_of_which_no_round_is_done_has_no_best_prompt_yet(
+    small: Small, open_service: OpenService
+) -> None:
+    service = open_service(backend=ReplayBackend([small.out], every_s=60.0))
     id = (await service.post("/v1/optimizations", REQUEST)).json()["id"]
     assert (await service.json(f"/v1/optimizations/{id}/best/tasks"))["data"] == []
 
