@@ -13,6 +13,7 @@ from optimizer.graders.base import grade_outcomes
 from optimizer.graders.graders import GraderSpec
 from optimizer.types import Completion, Example, Failed, Score
 from tests.contracts import hostile
+from tests.contracts.examples import examples
 
 VALUES = ("right", "partial", "wrong", "unparsable", "truncated", "refused", "missing")
 HUGE = (
@@ -26,7 +27,7 @@ HUGE = (
     "\ud800 Answer: \udfff {" + '"k\ud800": 1}',
     "a b " * 50_000,
 )
-FAST = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class GraderContract:

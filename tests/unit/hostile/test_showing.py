@@ -189,7 +189,13 @@ def test_a_planted_element_is_seen() -> None:
             check_page(page.replace("<main>", "<main>" + evil), "planted")
 
 
-@pytest.mark.parametrize("text", hostile.ALL)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, marks=[pytest.mark.slow] if len(text) > 10_000 else [])
+        for text in hostile.ALL
+    ],
+)
 def test_results_with_hostile_texts_are_written_and_read_back_equal(
     tmp_path: Path, text: str
 ) -> None:

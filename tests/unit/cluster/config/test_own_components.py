@@ -318,7 +318,7 @@ def test_settings_that_are_not_read_to_be_run_import_nothing(tmp_path: Path) -> 
         (["linked"], "linked/there.py is a link, which does not travel"),
         (["secret"], "secret/server.key looks like a secret"),
         (["large"], "is more than 10 MiB"),
-        (["many"], "has more than 1,000 files"),
+        pytest.param(["many"], "has more than 1,000 files", marks=pytest.mark.slow),
         ("mine.py", "The setting code must be a list of files and folders."),
         ([3], "The setting code must be a list of files and folders."),
     ],

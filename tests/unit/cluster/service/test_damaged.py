@@ -326,6 +326,7 @@ def test_a_damaged_line_of_the_audit_is_told_of(tmp_path: Path) -> None:
     assert [entry.subject for entry in audit.page(entries[0].id, 10).data] == ["c", "a"]
 
 
+@pytest.mark.slow
 async def test_a_damaged_results_folder_is_shown_with_its_reason_beside_the_others(
     small: Small, tmp_path: Path
 ) -> None:

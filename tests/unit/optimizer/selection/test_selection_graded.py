@@ -49,6 +49,7 @@ async def share_found(rule: SelectionRule, shape: str) -> float:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 async def test_the_planted_best_is_found_as_often_as_with_scores_of_0_and_1(name: str) -> None:
     """A gap of 0.12 on average in every shape; what differs is how scores are distributed."""

@@ -49,6 +49,7 @@ def test_the_noise_is_the_spread_of_accuracy_between_runs() -> None:
     assert noise.sd == pytest.approx(0.025, abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("items", "gain", "lost"), [(40, 0.2, 0.05), (100, 0.15, 0.05), (100, 0.1, 0.0), (12, 0.5, 0.1)]
 )

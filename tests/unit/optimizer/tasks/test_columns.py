@@ -19,6 +19,7 @@ from optimizer.tasks.loading import load_task
 from optimizer.tasks.sizes import Sizes
 from tests.contracts import everyday_tasks
 from tests.contracts.everyday_tasks import DEPARTMENTS, incident_notes, order_mails, tickets, write
+from tests.contracts.examples import examples
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 TICKETS = Columns(input="text", target="label")
@@ -250,7 +251,9 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_s
 
 
 @settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 @given(
     rows=st.lists(st.fixed_dictionaries({"q": CELLS, "context": CELLS, "a": CELLS}), min_size=1),

@@ -4,6 +4,8 @@ teach.
 
 from random import Random
 
+import pytest
+
 from optimizer.prompt import read_trace
 from optimizer.tasks.generated import GENERATED
 from serving.training.lessons import Turn, lesson
@@ -43,6 +45,7 @@ def test_what_demonstrations_show_is_always_done() -> None:
         assert len(set(labels)) == 1
 
 
+@pytest.mark.slow
 def test_steps_without_example_are_skipped_more_in_long_questions() -> None:
     done_by_length: dict[bool, list[bool]] = {True: [], False: []}
     for turns in _lessons(4000):

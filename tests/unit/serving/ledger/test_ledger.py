@@ -155,6 +155,7 @@ def test_a_segment_without_its_end_is_reported_as_torn(
     assert len(kept(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_ends_no_program(tmp_path: Path) -> None:
     answers = {number: Completion(f"answer {number}" * 9, from_ledger=True) for number in range(4)}
     with Ledger(tmp_path) as ledger:
