@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from cluster.config.limits import Allowed
+from cluster.config.budget import Allowed
 from cluster.headroom.check import Check, TaskCheck, judged
 from cluster.headroom.cost_estimate import Bound, ExperimentEstimate
 from cluster.headroom.table import check_table
