@@ -91,11 +91,11 @@ def optimize(
         UserError: Settings or data are at fault; the sentence says how to mend them.
         EndpointError: A model does not answer.
     """
-    from cluster.config.session_functions import use_functions
     from cluster.entry.given import settings_of_python, travelling
     from cluster.entry.outcome import opened
     from cluster.entry.reading import experiment_of
     from cluster.entry.running import run_to_end
+    from serving.runtime.session_functions import use_functions
 
     functions = travelling(grader)
     use_functions(functions)
@@ -159,10 +159,10 @@ def evaluate(
         UserError: Settings or data are at fault; the sentence says how to mend them.
         EndpointError: The model does not answer.
     """
-    from cluster.config.session_functions import use_functions
     from cluster.entry.given import evaluation_of_python, travelling
     from cluster.entry.outcome import opened_evaluation
     from cluster.entry.running import evaluate_to_end
+    from serving.runtime.session_functions import use_functions
 
     use_functions(travelling(grader))
     read = evaluation_of_python(

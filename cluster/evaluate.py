@@ -1,6 +1,6 @@
 """Make the settings of an evaluation from what a person names: prompts, data and options."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,15 @@ def read_evaluation(
         "least_score": options.least_score,
         "out": options.out or "",
     }
+    return evaluation_of(given)
+
+
+def evaluation_of(given: Mapping[str, Any]) -> EvaluationSettings:
+    """Return the settings of an evaluation that a command or a program gives.
+
+    Raises:
+        SettingsError: A setting is missing or wrong.
+    """
     return EvaluationSettings.of(given)
 
 

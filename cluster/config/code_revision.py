@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution, packages_dist
 from pathlib import Path
 
 from cluster.config.code_files import code_in_use, is_from_code
-from cluster.config.session_functions import MODULE, revision_of_functions
+from serving.runtime.session_functions import MODULE, revision_of_functions
 
 
 def revision_of(module: str) -> str:

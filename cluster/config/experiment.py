@@ -34,7 +34,6 @@ from cluster.config.grader import judge_model
 from cluster.config.labels import labelled
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import SELECTION, read_space
-from cluster.config.session_functions import explained
 from cluster.config.task import SizeSettings, TaskSettings
 from cluster.search.space import Space
 from optimizer.errors import SettingsError
@@ -42,6 +41,7 @@ from optimizer.paths import whole
 from optimizer.selection import SELECTION_RULES
 from optimizer.tasks.sizes import SizeRule
 from optimizer.types import Sampling
+from serving.runtime.session_functions import explained
 from serving.settings import ModelSettings, parse_model
 from serving.settings.builtin import TargetSettings
 from serving.settings.validation import Strict, read_settings, validated

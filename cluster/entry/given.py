@@ -9,10 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from cluster.config.labels import slug
-from cluster.config.session_functions import named_function
 from cluster.entry.outcome import BestPrompt
 from cluster.entry.tables import source_of
-from cluster.evaluate import target_of_all
+from cluster.evaluate import evaluation_of, target_of_all
 from cluster.evaluation.prompts import NamedPrompt, about_of_all, read_prompt
 from cluster.evaluation.settings import NAME, EvaluationSettings
 from cluster.experiment.prepare import RESULTS
@@ -20,6 +19,7 @@ from optimizer.errors import SettingsError
 from optimizer.prompt import Prompt
 from optimizer.registry import is_reference
 from optimizer.tasks.imported import TASKS
+from serving.runtime.session_functions import named_function
 from serving.settings import addressed
 from serving.storage import Folder, open_folder
 
@@ -88,7 +88,7 @@ def evaluation_of_python(
     budget = dict(plain.pop("budget", {}))
     if others.get("money") is not None:
         budget["money"] = others["money"]
-    return EvaluationSettings.of(
+    return evaluation_of(
         plain
         | {
             "name": title,
@@ -152,11 +152,11 @@ def travelling(grader: Any) -> dict[str, Callable[..., Any]]:
 def _is_local(module: ModuleType) -> bool:
     """Return whether a module is a file of the caller's own, and of no installed package."""
     file = getattr(module, "__file__", None)
-    installed = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
+    shared = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
     return (
         file is not None
         and module.__name__ != "__main__"
-        and not any(Path(file).is_relative_to(place) for place in installed if place)
+        and not any(Path(file).is_relative_to(place) for place in shared if place)
     )
 
 

@@ -10,13 +10,13 @@ from cluster.config.component_spec import IMPORTS, STORED, with_own_code
 from cluster.config.endpoints import with_addresses
 from cluster.config.experiment import ModelText, Recorded, SamplingSettings
 from cluster.config.labels import labelled
-from cluster.config.session_functions import explained
 from cluster.config.task import TaskSettings
 from optimizer.budget.cost import Limits
 from optimizer.errors import SettingsError
 from optimizer.paths import whole
 from optimizer.prompt import Prompt
 from optimizer.tasks.imported import is_file
+from serving.runtime.session_functions import explained
 from serving.settings import ModelSettings, parse_model
 from serving.settings.validation import Strict, read_settings, validated
 

@@ -18,7 +18,6 @@ from ray.tune import ProgressReporter, Stopper, TuneError
 
 from cluster.config.code_files import code_in_use
 from cluster.config.experiment import ExperimentSettings
-from cluster.config.session_functions import functions_in_use
 from cluster.experiment import late_tests
 from cluster.experiment.callbacks import Collector, ProgressListener
 from cluster.experiment.prepare import (
@@ -41,6 +40,7 @@ from optimizer.errors import PromptrayError, shortened
 from serving.budget import BudgetClient, open_budget
 from serving.concurrency.gate_actor import endpoint_actors
 from serving.ledger.actor import open_ledger
+from serving.runtime.session_functions import functions_in_use
 
 
 class Interrupted(KeyboardInterrupt):

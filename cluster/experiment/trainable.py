@@ -19,7 +19,6 @@ from cluster.config.code_files import CodeFiles
 from cluster.config.components import import_components
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.grader import judge_model
-from cluster.config.session_functions import Functions, use_functions
 from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
 from cluster.results.items import as_text, items_table, packed
@@ -40,6 +39,7 @@ from serving.budget.combined import CombinedBudget
 from serving.concurrency.circuit_breaker import pause_of
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
+from serving.runtime.session_functions import Functions, use_functions
 
 REPORT_EVERY_S = 1.0
 
