@@ -21,6 +21,11 @@ UNPARSABLE = 0.25
 
 Weak models forget the form often, and repairing that is a prompt's own work [ours].
 """
+REFUSED = 0.1
+"""Share of a strategy's questions without a usable reply from which their reasons are named [ours].
+"""
+REASONS_SHOWN = 3
+"""Maximum number of reasons in a sentence [ours]."""
 UNUSABLE = 0.25
 """Share of optimizer replies that were discarded from which a warning is shown [ours]."""
 _ADVICE_BY_KIND = {
@@ -40,6 +45,7 @@ def answer_warnings(results: Sequence[TrialResult]) -> list[str]:
     return [
         *_of_targets(results),
         *_of_optimizers(results),
+        *_of_proposals(results),
         *_of_tests(results),
         *_of_usage(results),
     ]
@@ -89,6 +95,25 @@ def _of_optimizers(results: Sequence[TrialResult]) -> list[str]:
             found.append(
                 f"{share:.0%} of the requests to {label} returned nothing usable "
                 f"({format_counts([lost])}), so fewer prompts were tried: {advice}."
+            )
+    return found
+
+
+def _of_proposals(results: Sequence[TrialResult]) -> list[str]:
+    """Return a sentence for each strategy that could not use many proposals, with the reasons."""
+    found = []
+    for strategy, trials in _grouped(results, lambda trial: trial.strategy).items():
+        reasons = _total(trial.refused_proposals for trial in trials)
+        fates = _fates([trial.replies_by_attempt for trial in trials])
+        if reasons.total() >= REFUSED * max(1, fates.total()):
+            listed = "; ".join(
+                f"{reason.rstrip('.')} ({count(number)})"
+                for reason, number in reasons.most_common(REASONS_SHOWN)
+            )
+            more = f"; {len(reasons) - REASONS_SHOWN} more" if len(reasons) > REASONS_SHOWN else ""
+            found.append(
+                f"{strategy} could not use {count(reasons.total())} of the "
+                f"{count(fates.total())} replies it asked for: {listed}{more}."
             )
     return found
 

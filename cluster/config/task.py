@@ -6,14 +6,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from cluster.config.baseline import baseline_text
 from cluster.config.component_spec import folder_of, is_stored, may_import
 from cluster.config.grader import GraderText, check_grader, with_scorer
 from cluster.config.labels import slug
 from cluster.config.sizes import SizeSettings as SizeSettings
-from optimizer.errors import SettingsError
+from optimizer.errors import SettingsError, shortened
 from optimizer.graders.graders import GraderSpec, as_spec
 from optimizer.kept_parts import read_baseline
+from optimizer.paths import expanded
 from optimizer.registry import is_reference, short_name
 from optimizer.tasks.columns import Columns
 from optimizer.tasks.imported import TASKS, is_file
@@ -22,6 +22,8 @@ from optimizer.tasks.sizes import SizeRule
 from optimizer.tasks.task import Task
 from serving.settings.validation import Strict
 
+MOST_BASELINE_BYTES = 2_000_000
+"""Maximum size of a baseline's file [ours]: no model reads a longer prompt."""
 Part = Annotated[str, Field(max_length=20_000)]
 
 
@@ -147,7 +149,7 @@ class TaskSettings(Strict):
     @field_validator("baseline", mode="before")
     @classmethod
     def _as_text(cls, value: Any, info: ValidationInfo) -> Any:
-        return baseline_text(value, folder_of(info), may_import(info))
+        return _text_of_baseline(value, folder_of(info), may_import(info))
 
     @model_validator(mode="after")
     def _keeps_what_is_there(self, info: ValidationInfo) -> Self:
@@ -228,3 +230,38 @@ class TaskSettings(Strict):
         """Return its label, or one made of its source."""
         named = short_name(self.source) if is_reference(self.source) else Path(self.source).stem
         return self.label or slug(named)
+
+
+def _text_of_baseline(given: Any, folder: Path | None, may_read: bool) -> Any:
+    """Return the text of a baseline; what is no mapping is returned as it is.
+
+    Args:
+        given: A text, or `{file: system.md}`.
+        folder: The folder of the settings file; None for the present one.
+        may_read: Whether files may be read for these settings.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    name = given.get("file")
+    if list(given) != ["file"] or not isinstance(name, str):
+        raise SettingsError("A baseline is a text, or {file: system.md}, a file beside these.")
+    if not may_read:
+        raise SettingsError("A baseline must be given as a text here, and not as a file.")
+    path = (folder or Path()) / expanded(name)
+    try:
+        if path.stat().st_size > MOST_BASELINE_BYTES:
+            raise SettingsError(
+                f"The baseline {shortened(str(path))} has more than {MOST_BASELINE_BYTES:,} bytes; "
+                "give a shorter one."
+            )
+        # The line break at a file's end is an editor's, and no part of the prompt.
+        return path.read_text("utf-8-sig").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        raise SettingsError(
+            f"The baseline {shortened(str(path))} cannot be read ({reason}); name a text file, "
+            "relative to the settings file."
+        ) from problem

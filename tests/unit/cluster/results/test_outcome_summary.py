@@ -155,3 +155,20 @@ def test_counts_and_warnings_stand_in_the_page_and_the_table(tmp_path: Path) -> 
 def test_the_counts_survive_json() -> None:
     result = replied({"readable": 3}, {"empty": 1})
     assert TrialResult.from_json(result.to_json()) == result
+
+
+def test_a_strategy_that_could_not_use_many_proposals_says_why() -> None:
+    apo = replace(
+        replied({"readable": 12, "unreadable": 6}, {"unreadable": 6}),
+        strategy="apo",
+        refused_proposals={"its <prompt> is longer than 6000 characters": 5, "it is empty": 1},
+    )
+    abo = replace(replied({"readable": 99}), strategy="abo", refused_proposals={"it is empty": 2})
+    warnings = answer_warnings([apo, apo, abo])
+    assert (
+        "apo could not use 12 of the 36 replies it asked for: its <prompt> is longer than 6000 "
+        "characters (10); it is empty (2)."
+    ) in warnings
+    assert not any("abo" in warning for warning in warnings)
+    assert "<li>5: its &lt;prompt&gt; is longer" in report_page([apo, abo], "small")
+    assert TrialResult.from_json(apo.to_json()) == apo

@@ -324,3 +324,31 @@ async def test_what_fresh_calls_cost_is_told_where_all_models_have_prices(
     paid = await run(replace(plan, target=priced, optimizer=priced), task, target)
     assert paid.money == pytest.approx(paid.target_calls * (100 * 2 + 10 * 10) / 1e6)
     assert (await run(replace(plan, target=priced), task, target)).money is None
+
+
+@dataclass(frozen=True)
+class Careless:
+    """A strategy from elsewhere that writes prompts of its own, and knows nothing of kept parts."""
+
+    async def search(
+        self, problem: Problem, optimizer: object, evaluate: Evaluator, rng: Random
+    ) -> AsyncIterator[Round]:
+        texts = ("all new", "Be kind. Keep me. More.", "Keep me. Keep me.", "keep me.")
+        new = [
+            Candidate(replace(problem.seed, instruction=text), "own", 0, problem.seed.id)
+            for text in texts
+        ]
+        seed = Candidate(problem.seed, "seed", 0)
+        yield Round(0, await evaluate.select([seed, *new], 1, rng), "All.")
+
+
+async def test_a_prompt_without_the_kept_parts_never_competes(plan: TrialPlan, task: Task) -> None:
+    kept = replace(task, seed_instruction="Be kind. <keep>Keep me.</keep>").keeping(())
+    target = target_of(kept)
+    result = await run(replace(plan, strategy=Careless()), kept, target)
+    assert {one.candidate.prompt.instruction for one in result.rounds[0].standings} == {
+        "Be kind. Keep me.",
+        "Be kind. Keep me. More.",
+    }
+    sent = [request.messages[0].content for batch in target.batches for request in batch]
+    assert all(text.count("Keep me.") == 1 for text in sent)

@@ -10,10 +10,13 @@ from optimizer.operators.criticise import criticise
 from optimizer.operators.decompose import decompose
 from optimizer.operators.demonstrate import demonstrate
 from optimizer.operators.edit import edit
+from optimizer.operators.induce import induce
 from optimizer.operators.localise import Blame, Kind, localise
 from optimizer.operators.paraphrase import paraphrase
+from optimizer.operators.propose import propose
 from optimizer.operators.refine import Setback, refine
 from optimizer.operators.revise import revise
+from optimizer.operators.vary import vary
 from optimizer.prompt import Demonstration, Step
 from optimizer.questions.template import solved
 from optimizer.tasks.generated import GENERATED, GeneratedTask
@@ -26,6 +29,7 @@ from serving.engines.rulebook.phrasebook import (
     kind_of,
     task_behind,
 )
+from tests.contracts.kept import holds, kept_problem
 
 NAVIGATE = GENERATED["navigate"]
 TURNS = "Take 3 steps. Turn around. Take 3 steps."
@@ -238,3 +242,22 @@ async def test_a_revision_says_a_step_that_is_there_more_strongly() -> None:
     new = question.read((await _reply(question.text)).text)
     assert new[1:] == tuple(old[1:])
     assert any(new[0].text.endswith(f"{tail}.") for tail in STRONGER)
+
+
+@pytest.mark.parametrize("length", [1, 200])
+async def test_fixed_parts_and_long_prompts_are_changed_and_not_replaced(length: int) -> None:
+    lines = "\n".join(f"Rule {number} is a rule." for number in range(length))
+    problem = kept_problem(f"{lines}\n\n## Form\nOne line.", ("## Form",))
+    old = problem.seed.instruction
+    examples = _examples(GENERATED["navigate"], 3)
+    asked = [
+        edit(problem, old, [Answer(one, "x", Score("wrong")) for one in examples], "It is vague."),
+        vary(problem, old),
+        paraphrase(old, problem),
+        propose(problem, [(old, 50)], examples, 20_000),
+        induce(problem, examples),
+    ]
+    for question in asked:
+        new = question.read((await _reply(question.text)).text)
+        assert holds(new, problem.keep)
+        assert new != old
