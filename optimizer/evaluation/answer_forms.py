@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from optimizer.errors import shortened
+from optimizer.evaluation.target_shapes import Shape, better_suited, shape_of
 from optimizer.grader import Grader
 from optimizer.graders.base import AnswerGrader, PureGrader, grade_outcomes, score_outcome
 from optimizer.graders.graders import grader_named
@@ -89,6 +90,10 @@ class Reading:
     """No answer is a target of any item: then they are of another kind than the targets, and not
     just wrong.
     """
+    shape: Shape = ""
+    """What the targets look like, where other graders fit them better; "" where none does."""
+    better_suited: tuple[str, ...] = ()
+    """The graders that fit such targets."""
     line_accuracy: float | None = None
     """Accuracy of the baseline with the answer line; None where it was not tried."""
 
@@ -118,7 +123,7 @@ class Reading:
     def spoils(self) -> bool:
         """Return whether the answers were read too badly to draw any conclusion about the task."""
         unread = self.answers > 0 and self.unread > SPOILS * self.answers
-        wrong_scorer = self.never_right and self.never_a_target
+        wrong_scorer = self.never_right and (self.never_a_target or bool(self.better_suited))
         return unread or wrong_scorer or bool(self.better_scorer) or self._gained_by_line >= SPOILS
 
     @property
@@ -135,6 +140,13 @@ class Reading:
 
     @property
     def _fault(self) -> str:
+        if self.never_right and self.shape and 2 * self.unread < self.answers:
+            what = {"json": "JSON", "long text": "long texts", "phrase": "phrases"}[self.shape]
+            return (
+                f"No answer was right in any try: all targets are {what}, and the scorer "
+                f"{self.scorer} accepts nothing but a target word for word, so it is the scorer "
+                "that does not fit, and not the task that is hopeless."
+            )
         if self.never_a_target and not self.unread:
             return (
                 f"No answer was right in any try, and none that the scorer {self.scorer} read is a "
@@ -164,6 +176,8 @@ class Reading:
                 "instead of "
                 f"{self.accuracy or 0.0:.2f}: add that line to seed_instruction, and check again."
             )
+        if self.never_right and self.better_suited:
+            return f"Choose a grader that fits such targets: {' or '.join(self.better_suited)}."
         if self.better_scorer:
             name = self.better_scorer
             return (
@@ -218,6 +232,8 @@ async def reading(
         if never_right
         else []
     )
+    shape = shape_of(items)
+    suited = better_suited(scorer, shape)
     # An unread answer shows the fault best; one without any text shows nothing.
     first = next(
         (place for place in (*unread, *at_fault, *wrong) if pairs[place][0].text.strip()), None
@@ -243,6 +259,8 @@ async def reading(
         never_right
         and isinstance(grader, AnswerGrader)
         and not _is_a_target(grader, {score.answer for score in scores if score.answer}, items),
+        shape if suited else "",
+        suited,
     )
 
 

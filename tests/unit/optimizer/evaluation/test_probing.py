@@ -9,14 +9,16 @@ from random import Random
 
 import pytest
 
+from optimizer.evaluation.answer_forms import reading
 from optimizer.evaluation.headroom_probe import DRAW_TEMPERATURE, DRAWS, Probed, Probing, probe
+from optimizer.graders.graders import grader_named
 from optimizer.scripted import ScriptedModel
 from optimizer.selection import Full
 from optimizer.statistics import mean_score
 from optimizer.strategies.abo import ABO
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.task import Sizes, Task
-from optimizer.types import Completion, Failed, Request, Sampling
+from optimizer.types import Completion, Example, Failed, Request, Sampling
 from tests.contracts import toy
 
 PROBING = Probing(ABO(decompositions=1), Full(), Sampling())
@@ -242,3 +244,38 @@ async def test_the_answer_line_is_asked_only_where_form_may_be_at_fault(task: Ta
     assert found.reading is not None
     assert (found.reading.sentence, found.reading.line_accuracy) == ("", None)
     assert "the answer line" not in found.scores_by_prompt
+
+
+@pytest.mark.parametrize(
+    ("targets", "shape", "suited"),
+    [
+        (
+            [
+                f"The server number {n} was down for an hour, since its disk was full again"
+                for n in range(9)
+            ],
+            "long text",
+            "text_similarity or score_model or label_model",
+        ),
+        ([f'{{"id": {n}}}' for n in range(9)], "json", "json"),
+        ([f"over the bridge number {n}" for n in range(9)], "phrase", "token_f1 or contains"),
+    ],
+)
+async def test_a_grader_that_does_not_fit_its_targets_is_told_from_a_hopeless_task(
+    targets: list[str], shape: str, suited: str
+) -> None:
+    items = [Example(str(n), f"q{n}", (target,)) for n, target in enumerate(targets)]
+    outcomes = [Completion(f"Answer: it is about {n}") for n in range(9)]
+    read = await reading("exact", grader_named("exact"), items, [outcomes], "", True)
+    assert (read.shape, read.spoils) == (shape, True)
+    assert "it is the scorer that does not fit" in read.sentence
+    assert read.sentence.endswith(f"Choose a grader that fits such targets: {suited}.")
+    fits = await reading("token_f1", grader_named("token_f1"), items, [outcomes], "", True)
+    assert fits.better_suited == ()
+
+
+async def test_classes_and_short_targets_keep_their_grader() -> None:
+    classes = ["a long name of a class that has twelve words or more in it", "so"]
+    items = [Example(str(n), f"q{n}", (classes[0],)) for n in range(9)]
+    outcomes = [Completion("Answer: no")] * 9
+    assert (await reading("exact", grader_named("exact"), items, [outcomes], "", True)).shape == ""
