@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 from cluster.config.experiment import Recorded
+from cluster.config.grader import judge_requests
 from cluster.evaluation.data import WholeData, load_whole
 from cluster.evaluation.settings import EvaluationSettings
 from cluster.experiment.preflight import as_target, check_models
@@ -18,6 +19,7 @@ from cluster.experiment.prepare import (
 )
 from optimizer.errors import SettingsError
 from serving.runtime.blocking import run_blocking
+from serving.settings import ModelSettings
 from serving.storage import Folder
 
 _NO_PART_OF_THE_COURSE = {"name", "out", "recorded", "budget", "least_score", "code"}
@@ -32,6 +34,8 @@ class PreparedEvaluation:
     out: Folder
     notes: tuple[str, ...]
     """Sentences that the user should read."""
+    judge: ModelSettings | None = None
+    """The model that the grader calls; None where it calls none."""
 
     @property
     def course(self) -> str:
@@ -56,12 +60,15 @@ def prepare_evaluation(settings: EvaluationSettings) -> PreparedEvaluation:
     out = make_results_folder(settings)
     _expect_free(out, settings)
     target = settings.target_model
-    question = (target, as_target(settings.sampling.build()))
-    run_blocking(lambda: check_models([question]))
+    judge = settings.judge_of(data.grader)
+    questions = [(target, as_target(settings.sampling.build()))]
+    if judge:
+        questions += [(judge, request) for request in judge_requests(data.grader)]
+    run_blocking(lambda: check_models(questions))
     settings = settings.completed(out.absolute().place, recorded)
     if not out.exists(SETTINGS_FILE):
         write_settings(settings, out)
-    return PreparedEvaluation(settings, data, out, notes)
+    return PreparedEvaluation(settings, data, out, notes, judge)
 
 
 def _expect_free(out: Folder, settings: EvaluationSettings) -> None:

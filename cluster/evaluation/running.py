@@ -8,7 +8,7 @@ items, a few chunks at a time, and leave memory chunk by chunk: what stays are t
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -23,8 +23,9 @@ from cluster.ray_runtime.hosting import host_models
 from cluster.ray_runtime.session import ray_session
 from cluster.results.items import ITEMS, ITEMS_FILE, ITEMS_FOLDER, answer_row, packed
 from cluster.trial.budget import price_list_of
-from cluster.trial.guards import with_ledger
-from optimizer.budget.call_budget import Budget, Budgeted
+from cluster.trial.guards import grader_with, with_ledger
+from optimizer.budget.call_budget import Budget, Budgeted, Usage
+from optimizer.budget.cost import Role
 from optimizer.errors import BudgetExhausted, EndpointError
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.outcome_counts import OutcomeCounts
@@ -37,6 +38,7 @@ from serving.ledger.actor import open_ledger
 from serving.ledger.coordinator import LedgerClient
 from serving.models import connect
 from serving.runtime.blocking import run_blocking
+from serving.settings import ModelSettings
 from serving.storage import Folder
 from serving.storage.text import storable
 
@@ -61,11 +63,13 @@ def run_evaluation(
         UserError: The settings, a file or Ray's set-up is at fault.
         EndpointError: The model or Ray does not answer, or nothing could be measured.
     """
-    target = prepared.settings.target_model
+    models: list[ModelSettings] = [prepared.settings.target_model]
+    if prepared.judge:
+        models.append(prepared.judge)
     tell("Starting Ray")
     with ray_session():
-        host_models([target], tell)
-        endpoints = [target.endpoint] if target.endpoint is not None else []
+        host_models(models, tell)
+        endpoints = [model.endpoint for model in models if model.endpoint is not None]
         with endpoint_actors(endpoints), open_ledger(prepared.out / "ledger") as ledger:
             write_settings(prepared.settings, prepared.out)
             for damage in ledger.damage:
@@ -98,18 +102,26 @@ async def _evaluated(
     prepared: PreparedEvaluation, ledger: LedgerClient, tell: Callable[[str], None], watch: Watch
 ) -> Evaluated:
     settings, target = prepared.settings, prepared.settings.target_model
-    client = connect(target)
-    price_list, limits = price_list_of(target, "target"), settings.budget.limits()
-    budget = None
+    model_by_role: dict[Role, ModelSettings] = {"target": target}
+    if prepared.judge:
+        model_by_role["grader"] = prepared.judge
+    clients = {role: connect(model) for role, model in model_by_role.items()}
+    limits, budget = settings.budget.limits(), None
     if limits.bounded:
         budget = open_budget(prepared.out, limits, {}, course=prepared.course)
-        await budget.of(_HOLDER).begin(ledger, {"target": price_list})
+        prices_by_role = {role: price_list_of(model, role) for role, model in model_by_role.items()}
+        await budget.of(_HOLDER).begin(ledger, prices_by_role)
     paying = budget.of(_HOLDER) if budget else None
-    usage = Budget(None, "target")
+    usage_by_role = {role: Budget(None, role) for role in model_by_role}
     counts = OutcomeCounts()
+    asked = {
+        role: Budgeted(with_ledger(clients[role], model, role, ledger, paying), usage_by_role[role])
+        for role, model in model_by_role.items()
+    }
+    answer_tokens = target.own_max_tokens or settings.sampling.max_tokens
     evaluation = Evaluation(
-        Budgeted(with_ledger(client, target, "target", ledger, paying), usage),
-        prepared.data.grader.build(),
+        asked["target"],
+        grader_with(prepared.data.grader, asked.get("grader"), answer_tokens),
         (),
         Full(),
         settings.sampling.build(),
@@ -117,7 +129,7 @@ async def _evaluated(
     )
     asking = _Asking(prepared, evaluation, watch)
     try:
-        async with reporting_outages(tell, client):
+        async with reporting_outages(tell, *clients.values()):
             await asking.run()
     finally:
         if paying:
@@ -132,8 +144,7 @@ async def _evaluated(
             f"Nothing could be measured: no answer of {target.label} came{why}; once it answers, "
             "the same command continues where this one ended."
         )
-    spent = usage.usage
-    prices = target.prices
+    spent = {role: usage.usage for role, usage in usage_by_role.items()}
     return Evaluated(
         data=prepared.data.name,
         target=target.label,
@@ -148,15 +159,23 @@ async def _evaluated(
         least_score=settings.least_score,
         complete=not asking.ended,
         ended=asking.ended,
-        calls=spent.calls,
-        cached=spent.ledger_hits,
-        money=(
-            None
-            if prices is None or (spent.unmeasured and not prices.free)
-            else prices.money(spent.prompt_tokens, spent.completion_tokens)
-        ),
+        calls=sum(usage.calls for usage in spent.values()),
+        cached=sum(usage.ledger_hits for usage in spent.values()),
+        money=_money(model_by_role, spent),
         failures=counts.failures,
     )
+
+
+def _money(
+    model_by_role: Mapping[Role, ModelSettings], spent: Mapping[Role, Usage]
+) -> float | None:
+    """Return the cost of the paid calls; None where a model's is not known."""
+    total = 0.0
+    for role, model in model_by_role.items():
+        if model.prices is None or (spent[role].unmeasured and not model.prices.free):
+            return None
+        total += model.prices.money(spent[role].prompt_tokens, spent[role].completion_tokens)
+    return total
 
 
 class _Asking:

@@ -9,10 +9,12 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 from cluster.config.component_spec import IMPORTS, STORED, with_own_code
 from cluster.config.endpoints import with_addresses
 from cluster.config.experiment import ModelText, Recorded, SamplingSettings
+from cluster.config.grader import judge_model
 from cluster.config.labels import labelled
 from cluster.config.task import TaskSettings
 from optimizer.budget.cost import Limits
 from optimizer.errors import SettingsError
+from optimizer.graders.graders import GraderSpec
 from optimizer.paths import whole
 from optimizer.prompt import Prompt
 from optimizer.tasks.imported import is_file
@@ -54,6 +56,7 @@ class EvaluationBudget(Strict):
     """
 
     target_calls: Annotated[int, Field(ge=1)] | None = None
+    grader_calls: Annotated[int, Field(ge=1)] | None = None
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Read and written tokens."""
     money: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -113,6 +116,25 @@ class EvaluationSettings(Strict):
     def target_model(self) -> ModelSettings:
         """Return the settings of the target model."""
         return parse_model(self.target)
+
+    def judge_of(self, grader: GraderSpec) -> ModelSettings | None:
+        """Return the model that a grader calls; None where it calls none.
+
+        Raises:
+            SettingsError: It names none, or one without prices within a budget in money.
+        """
+        if None in grader.judge_models():
+            raise SettingsError(
+                f"The grader {grader.name} calls a model, and names none: give it one, as in "
+                f"{{kind: {grader.name}, model: openai:MODEL, ...}}."
+            )
+        judge = judge_model(grader, self.target_model)
+        if judge and self.budget.money is not None and judge.prices is None:
+            raise SettingsError(
+                f"A budget in money needs the prices of {judge.label}, which grades; write its "
+                "model as a mapping with prices."
+            )
+        return judge
 
     def completed(self, out: str, recorded: Recorded) -> Self:
         """Return the settings for settings.yaml, with absolute paths of data and folder."""

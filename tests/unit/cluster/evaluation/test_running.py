@@ -178,3 +178,46 @@ def test_the_folder_of_an_experiment_is_left_alone(data: Path) -> None:
 def test_money_needs_prices(data: Path) -> None:
     with pytest.raises(SettingsError, match="needs the prices of openai:m"):
         prepared(data, budget={"money": 5})
+
+
+class JudgeOfSums:
+    """A judge that gives half of the score for anything."""
+
+    name = "judge"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+        self.calls += len(requests)
+        said = "<reason>Half of it.</reason><score>0.5</score>"
+        return [Completion(said, False, 7, 3) for _ in requests]
+
+
+JUDGE = {
+    "kind": "score_model",
+    "rubric": "Is it right?",
+    "model": {"kind": "openai", "model": "judge", "base_url": "http://127.0.0.1:1/v1"},
+}
+
+
+def test_a_judge_is_counted_and_on_record(
+    data: Path, ledger: LedgerCoordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = prepared(data, task={"source": str(data), "grader": JUDGE})
+    judge, target = JudgeOfSums(), Counting()
+    monkeypatch.setattr(
+        running, "connect", lambda model: judge if model.label == "openai:judge" else target
+    )
+    for cached in (0, 40):
+        found = asyncio.run(running._evaluated(what, ledger, lambda _: None, lambda *_: None))
+        assert [prompt.mean for prompt in found.prompts] == [0.5, 0.5]
+        assert (found.calls, found.cached) == (40, cached)
+        assert (judge.calls, len(target.requests)) == (20, 20)
+    assert read_items(what.out)["feedback"].to_pylist() == ["0.5 of 1: Half of it."] * 20
+
+
+def test_a_judge_must_be_named(data: Path) -> None:
+    unnamed = {key: value for key, value in JUDGE.items() if key != "model"}
+    with pytest.raises(SettingsError, match="calls a model, and names none"):
+        prepared(data, task={"source": str(data), "grader": unnamed})
