@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ValidationInfo, model_validator
 
-from cluster.config.code_files import read_code, use_code, whole_places
-from cluster.config.function_models import with_functions
+from cluster.own_code.code_files import read_code, use_code, whole_places
+from cluster.own_code.function_models import with_functions
 from optimizer.errors import SettingsError
 from optimizer.protocols import SelectionRule, Strategy
 from optimizer.registry import Registry, short_name

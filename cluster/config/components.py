@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from cluster.config.code_files import CodeFiles, use_code
-from cluster.config.code_revision import revision_of
 from cluster.config.experiment import ExperimentSettings, PairSettings, Recorded
+from cluster.own_code.code_files import CodeFiles, use_code
+from cluster.own_code.code_revision import revision_of
 from optimizer.registry import Registry
 from optimizer.selection import SELECTION_RULES
 from optimizer.strategies import STRATEGIES

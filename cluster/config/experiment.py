@@ -19,7 +19,6 @@ from pydantic import (
 )
 
 from cluster.config.budget import BudgetSettings
-from cluster.config.code_files import read_code, use_code, whole_places
 from cluster.config.component_spec import (
     IMPORTS,
     STORED,
@@ -29,12 +28,13 @@ from cluster.config.component_spec import (
     may_import,
 )
 from cluster.config.endpoints import with_addresses
-from cluster.config.function_models import with_functions
 from cluster.config.grader import judge_model
 from cluster.config.labels import labelled
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import SELECTION, read_space
 from cluster.config.task import SizeSettings, TaskSettings
+from cluster.own_code.code_files import read_code, use_code, whole_places
+from cluster.own_code.function_models import with_functions
 from cluster.search.space import Space
 from optimizer.errors import SettingsError
 from optimizer.paths import whole
@@ -198,7 +198,7 @@ class ExperimentSettings(PairSettings):
     """
     code: Annotated[tuple[str, ...], Field(exclude_if=lambda listed: not listed)] = ()
     """Files and folders, relative to the settings file, with components of one's own, which are
-    named `module:Name`. They travel with a submitted job; see code_files.py.
+    named `module:Name`. They travel with a submitted job; see cluster/own_code/code_files.py.
     """
     search: SearchSettings | None = None
     """None runs the grid."""

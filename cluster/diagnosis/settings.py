@@ -87,7 +87,7 @@ class DiagnosisSettings(PairSettings):
     ablations: AblationSettings = AblationSettings()
     code: Annotated[tuple[str, ...], Field(exclude_if=lambda listed: not listed)] = ()
     """Files and folders, relative to the settings file, with tasks and scorers of one's own, which
-    are named `module:Name`; see cluster/config/code_files.py.
+    are named `module:Name`; see cluster/own_code/code_files.py.
     """
     out: str = ""
     """Results folder; "" makes a new one under results/."""

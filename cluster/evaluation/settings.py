@@ -82,7 +82,7 @@ class EvaluationSettings(Strict):
     least_score: Annotated[float, Field(ge=0, le=1)] | None = None
     """The mean score that every prompt must reach (`--min`); null: any."""
     code: Annotated[tuple[str, ...], Field(exclude_if=lambda listed: not listed)] = ()
-    """Files and folders with components of one's own; see cluster/config/code_files.py."""
+    """Files and folders with components of one's own; see cluster/own_code/code_files.py."""
     out: str = ""
     """Results folder; "" makes a new one under results/."""
     recorded: Recorded | None = None

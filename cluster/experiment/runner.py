@@ -16,7 +16,6 @@ import ray
 from ray import tune
 from ray.tune import ProgressReporter, Stopper, TuneError
 
-from cluster.config.code_files import code_in_use
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment import late_tests
 from cluster.experiment.callbacks import Collector, ProgressListener
@@ -31,6 +30,7 @@ from cluster.experiment.prepare import (
 from cluster.experiment.resources import cpus_of_a_trial
 from cluster.experiment.trainable import OwnersDay, Shared, run_in_worker
 from cluster.experiment.tune_adapters import GroupScheduler, proposals
+from cluster.own_code.code_files import code_in_use
 from cluster.ray_runtime.hosting import host_models
 from cluster.ray_runtime.session import ray_session
 from cluster.search.decisions import Decisions

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 
 from ray import tune
 
-from cluster.config.code_files import CodeFiles
 from cluster.config.components import import_components
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.grader import judge_model
 from cluster.experiment.metrics import TrialMetrics
 from cluster.experiment.planning import TrialSpec, plan_of
+from cluster.own_code.code_files import CodeFiles
 from cluster.results.items import as_text, items_table, packed
 from cluster.search.metric_names import ITEMS, RESULT, SO_FAR
 from cluster.trial.budget import Reserve, price_list_of

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from cluster.config.code_files import CodeFiles, code_in_use, use_code
+from cluster.own_code.code_files import CodeFiles, code_in_use, use_code
 from serving.engines import Engine
 from serving.hosting.deployment import host
 from serving.models import load_engine

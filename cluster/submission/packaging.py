@@ -11,11 +11,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.config.code_files import read_code
 from cluster.config.experiment import ExperimentSettings, Recorded
 from cluster.config.labels import slug
 from cluster.config.task import TaskSettings
 from cluster.experiment.prepare import SETTINGS_FILE, as_yaml, check, models_of
+from cluster.own_code.code_files import read_code
 from optimizer.errors import DataError, JobError
 from optimizer.paths import expanded, whole
 from serving.storage import open_folder

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from optimizer.errors import DataError
+from optimizer.json_values import json_text, plain_row
 from optimizer.tasks.bigbench import listed
 from optimizer.tasks.bounds import WIDE, ReadLimits, TextCounter, check_size, text_lines, too_much
-from optimizer.tasks.columns import Columns, Row, json_text, plain_row, text_of
+from optimizer.tasks.columns import Columns, Row, text_of
 from optimizer.tasks.parquet import parquet_rows, parquet_rows_at
 from optimizer.tasks.rows import RowReader, Source, build_source, named
 from optimizer.tasks.tables import csv_rows

@@ -13,9 +13,10 @@ from optimizer.graders.base import expect_gradable, pure_part
 from optimizer.graders.graders import GRADERS, GraderSpec, as_spec
 from optimizer.graders.reading.numbers import as_number
 from optimizer.graders.regex import check_pattern
+from optimizer.json_values import is_json_object
 from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL, SEED_INSTRUCTION
-from optimizer.tasks.columns import Columns, is_json_object
+from optimizer.tasks.columns import Columns
 from optimizer.tasks.files import read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.imported import TASKS, make

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from optimizer.errors import DataError
+from optimizer.json_values import MOST_DEEP
 from optimizer.tasks.bounds import ReadLimits
-from optimizer.tasks.columns import MOST_DEEP, Columns
+from optimizer.tasks.columns import Columns
 from optimizer.tasks.files import READERS, Reading, Source, read_source
 from tests.contracts.bombs import BOMBS
 

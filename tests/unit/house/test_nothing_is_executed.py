@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "optimizer/tasks/imported.py": "the scorer of a task whose code was imported",
     "cluster/config/component_spec.py": "under a context of validation that read() alone gives",
     "cluster/config/experiment.py": "the same",
-    "cluster/config/function_models.py": "the same",
+    "cluster/own_code/function_models.py": "the same",
     "cluster/config/task.py": "the same",
     "serving/engines/function.py": "a model of settings that were read, or of an operator",
     "cluster/config/components.py": "a trial's worker, of settings that were read",

@@ -13,14 +13,14 @@ import yaml
 from typer.testing import CliRunner
 
 from cluster.cli import app
-from cluster.config import code_files
-from cluster.config.code_files import CodeFiles, read_code, use_code
 from cluster.config.components import components_of, import_components
 from cluster.config.experiment import ExperimentSettings, Recorded
 from cluster.experiment.planning import plan_of, trial_specs
 from cluster.experiment.prepare import as_yaml, check, course_of, differing_versions
 from cluster.experiment.search_basis import basis_of
 from cluster.experiment.search_journal import open_decisions
+from cluster.own_code import code_files
+from cluster.own_code.code_files import CodeFiles, read_code, use_code
 from cluster.registry import catalogue
 from cluster.search.decisions import Ended, to_json
 from cluster.submission.packaging import pack

@@ -11,11 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from cluster.cli import app
-from cluster.config.code_files import CodeFiles, code_in_use, use_code
 from cluster.diagnosis.preparation import Prepared, prepare
 from cluster.diagnosis.running import diagnose_task
 from cluster.diagnosis.settings import DiagnosisSettings
 from cluster.ledger_admin.accounting import _models
+from cluster.own_code.code_files import CodeFiles, code_in_use, use_code
 from optimizer.errors import SettingsError
 from optimizer.graders.graders import GRADERS
 from optimizer.scripted import ScriptedModel

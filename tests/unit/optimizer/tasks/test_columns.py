@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.errors import DataError
-from optimizer.tasks.columns import Columns, plain, read_part, value_at
+from optimizer.json_values import plain
+from optimizer.tasks.columns import Columns, read_part, value_at
 from optimizer.tasks.files import read_rows, read_source
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.sizes import Sizes

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.config.code_revision import revision_of
+from cluster.own_code.code_revision import revision_of
 from serving.settings import parse_model
 from serving.settings.functions import FUNCTIONS, FunctionSettings
 

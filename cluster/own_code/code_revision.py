@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
-from cluster.config.code_files import code_in_use, is_from_code
+from cluster.own_code.code_files import code_in_use, is_from_code
 from serving.runtime.session_functions import MODULE, revision_of_functions
 
 
