@@ -248,7 +248,10 @@ class _Gauges:
     def _spent(self, trial: str, task: str, progress: Progress) -> None:
         self._progress_by_trial[trial] = (task, progress)
         known = [progress for _, progress in self._progress_by_trial.values()]
-        calls = sum(progress.target_calls + progress.optimizer_calls for progress in known)
+        calls = sum(
+            progress.target_calls + progress.optimizer_calls + progress.grader_calls
+            for progress in known
+        )
         hits = sum(progress.ledger_hits for progress in known)
         set_gauge(
             "promptray_ledger_hit_share",

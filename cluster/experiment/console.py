@@ -77,7 +77,7 @@ class Board:
     def calls(self) -> int:
         """Count the calls of all trials to both models, cached ones included."""
         return sum(
-            row.progress.target_calls + row.progress.optimizer_calls
+            row.progress.target_calls + row.progress.optimizer_calls + row.progress.grader_calls
             for row in self.row_by_trial.values()
         )
 
@@ -117,6 +117,7 @@ class Board:
             result.ledger_hits,
             result.prefix_hit_rate,
             result.repeats,
+            grader_calls=result.grader_calls,
         )
         self._update(
             result.trial,
@@ -308,7 +309,7 @@ def _table(rows: Sequence[Row]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         progress = row.progress
-        calls = progress.target_calls + progress.optimizer_calls
+        calls = progress.target_calls + progress.optimizer_calls + progress.grader_calls
         table.add_row(
             Text(row.trial),
             Text(
@@ -339,7 +340,8 @@ def _outcome(row: Row) -> str:
 
 def _calls(progress: Progress) -> str:
     repeats = f", {count(progress.repeats)} repeats free" if progress.repeats else ""
+    graded = f", {count(progress.grader_calls)} of the grader" if progress.grader_calls else ""
     return (
         f"{count(progress.target_calls)} target and {count(progress.optimizer_calls)} optimizer "
-        f"calls{repeats}"
+        f"calls{graded}{repeats}"
     )

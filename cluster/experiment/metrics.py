@@ -40,8 +40,8 @@ METRICS: dict[str, Metric] = {
     "promptray_calls": Metric(
         "counter",
         ("experiment", "role", "purpose"),
-        "Calls of a model, answers of the ledger included; role is target or optimizer, purpose "
-        "learn, validate, propose or test.",
+        "Calls of a model, answers of the ledger included; role is target, optimizer or grader, "
+        "purpose learn, validate, propose, test, grade or grade_test.",
     ),
     "promptray_failed_calls": Metric(
         "counter", ("experiment", "role"), "Calls that stayed without an answer after all retries."

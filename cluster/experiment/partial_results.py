@@ -170,6 +170,7 @@ def _with_spent(result: TrialResult, last: Progress | None) -> TrialResult:
         result,
         target_calls=last.target_calls,
         optimizer_calls=last.optimizer_calls,
+        grader_calls=last.grader_calls,
         ledger_hits=last.ledger_hits,
         prefix_hit_rate=last.prefix_hit_rate,
     )

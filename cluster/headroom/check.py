@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.grader import judge_model
@@ -35,6 +35,7 @@ from optimizer.budget.paying import Paying
 from optimizer.errors import EndpointError
 from optimizer.evaluation.answer_forms import NotRight, Reading
 from optimizer.evaluation.headroom_probe import Probed, Probing, probe
+from optimizer.graders.judging.agreement import Agreement, agreement_with_people
 from optimizer.outcome_counts import Failure
 from optimizer.selection import Racing
 from optimizer.statistics import (
@@ -82,6 +83,8 @@ class TaskCheck:
     """
     reading: Reading | None = None
     """How the baseline's answers were parsed; None where none came."""
+    agreement: Agreement | None = None
+    """Of a judge with people, where the data have answers that people rated."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -258,7 +261,11 @@ async def _check(
             grader = grader_with(task.grader, judge, answer_tokens)
             probing = _probing(experiment, setting.label, repeats)
             probed = await probe(task, target, optimizer, probing, grader)
-            checks.append(judged(setting.label, task, probed))
+            # Ratings of the test split stay locked with it.
+            agreed = await agreement_with_people(
+                task.grader.build(), grader, (*task.dev, *task.train)
+            )
+            checks.append(replace(judged(setting.label, task, probed), agreement=agreed))
     failures = tuple(failure for model in metered for failure in model.failures)
     if all(check.seed_prompt.items == 0 for check in checks):
         most = max(target.failures, key=lambda failure: failure.calls, default=None)

@@ -78,6 +78,8 @@ def _sentences(task: TaskCheck) -> Iterator[Text]:
     """Yield how answers were parsed before the verdict on headroom, which depends on it."""
     for line in task.warnings:
         yield Text(f"{task.task}: ", "bold") + Text(line, "yellow")
+    if task.agreement is not None:
+        yield Text(f"{task.task}: ", "bold") + Text(task.agreement.sentence)
     yield Text(f"{task.task}: ", "bold") + Text(
         task.task_estimate.sentence, "green" if task.task_estimate.pays else "yellow"
     )

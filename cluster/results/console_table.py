@@ -75,6 +75,7 @@ def _columns(results: Sequence[TrialResult]) -> list[_Column]:
     """Return the columns that have content for these results."""
     searched = any(trial.settings for trial in results)
     prefixes = any(trial.prefix_hit_rate is not None for trial in results)
+    judged = any(trial.grader_calls for trial in results)
     found = (*_FOUND, _verdicts(corrected_verdicts(results), form_alone(results)))
     return [
         *_WHAT,
@@ -82,6 +83,7 @@ def _columns(results: Sequence[TrialResult]) -> list[_Column]:
         *found,
         *(_DEV if searched else ()),
         *_COSTS,
+        *(_GRADER if judged else ()),
         *(_PREFIX if prefixes else ()),
     ]
 
@@ -210,6 +212,13 @@ _COSTS = (
         "wall\ntime",
         lambda trial: duration(trial.wall_s),
         lambda group: duration(group.mean_of("wall_s")),
+    ),
+)
+_GRADER = (
+    _Column(
+        "grader\ncalls",
+        lambda trial: count(trial.grader_calls),
+        lambda group: count(group.mean_of("grader_calls")),
     ),
 )
 _PREFIX = (

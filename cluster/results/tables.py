@@ -100,6 +100,7 @@ TRIALS: pa.Schema = pa.schema(
             "seed_prompt_test_macro_f1", pa.float64()
         ),  # the mean of the classes' F1; null where targets are no classes
         pa.field("test_macro_f1", pa.float64()),
+        pa.field("grader_calls", pa.int64()),  # of a model that grades; 0 where none is called
     ]
 )
 """A row a trial."""

@@ -58,9 +58,9 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
     }
     judges: list[str] = []
     for task in request.tasks:
-        if task.scorer is not None:
-            expect_grader(task.scorer, offered)
-            judges += judge_labels(task.scorer, offered)
+        if task.graded_by is not None:
+            expect_grader(task.graded_by, offered)
+            judges += judge_labels(task.graded_by, offered)
     names = [request.target, request.optimizer, *expect_harmless(request, offered), *judges]
     for name in names:
         _expect_known("model of this service", name, offered)

@@ -112,6 +112,12 @@ def job_id(folder: Folder) -> str:
     return "opt-" + hashlib.sha256(folder.place.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+def _grader_of(task: TaskSettings) -> dict[str, Any]:
+    """Return the grader; a bare name is under the older name of the setting."""
+    shown = shown_grader(task.scorer)
+    return {"grader": shown} if isinstance(shown, dict) else {"scorer": shown}
+
+
 def _baseline_of(task: TaskSettings) -> dict[str, Any]:
     """Return the baseline and its kept parts; one that the older name can hold is under it."""
     text = task.baseline_text
@@ -134,7 +140,7 @@ def request_of(settings: ExperimentSettings) -> OptimizationRequest:
                 else {"generated": task.source[-MOST_KEY:]}
             ),
             label=task.label[:80],
-            scorer=shown_grader(task.scorer),
+            **_grader_of(task),
             **_baseline_of(task),
             sizes=task.sizes,
             columns=task.columns,

@@ -105,11 +105,13 @@ class Spent:
     calls_by_purpose: dict[str, int] = field(default_factory=dict)
     money: float | None = None
     repeats: int = 0
+    grader_calls: int = 0
 
     @property
     def paid(self) -> int:
         """Return the calls that were not answered by the ledger."""
-        return self.target_calls + self.optimizer_calls - self.ledger_hits
+        calls = self.target_calls + self.optimizer_calls + self.grader_calls
+        return calls - self.ledger_hits
 
 
 @dataclass
@@ -180,6 +182,7 @@ class State:
         return Usage(
             target_calls=sum(one.target_calls for one in spent),
             optimizer_calls=sum(one.optimizer_calls for one in spent),
+            grader_calls=sum(one.grader_calls for one in spent),
             ledger_hits=sum(one.ledger_hits for one in spent),
             calls_by_purpose=by_purpose,
             repeats=sum(one.repeats for one in spent),

@@ -171,7 +171,7 @@ def probe_digest(request: OptimizationRequest, service: ServiceSettings) -> str:
     if judges := {
         label: str(offered[label])
         for task in request.tasks
-        for label in judge_labels(task.scorer, offered)
+        for label in judge_labels(task.graded_by, offered)
     }:
         decides.append(judges)
     if own := service.components.model_dump(exclude_defaults=True):
@@ -201,8 +201,8 @@ def _task(
 ) -> dict[str, Any]:
     named = ("scorer", "seed_instruction", "baseline", "keep", "sizes", "columns", "description")
     own = task.model_dump(mode="json", include=set(named))
-    if task.scorer is not None:
-        own["scorer"] = grader_for_run(task.scorer, known, models)
+    if task.graded_by is not None:
+        own["scorer"] = grader_for_run(task.graded_by, known, models)
     if task.generated is not None:
         source = known.whole("tasks", task.generated)
         label = task.label or (task.generated if source != task.generated else "")

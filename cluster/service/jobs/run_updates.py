@@ -134,12 +134,14 @@ class RunReporter:
             before.calls_by_purpose,
             before.money,
             progress.repeats,
+            progress.grader_calls,
         )
         self._spent[trial] = spent
         self._report(Moved(trial, spent, progress.paused))
         for limit, used in (
             ("target_calls", spent.target_calls),
             ("optimizer_calls", spent.optimizer_calls),
+            ("grader_calls", spent.grader_calls),
         ):
             most = self._limits.get(limit)
             for share in WARN_AT:
@@ -195,6 +197,7 @@ def _spent(result: TrialResult) -> Spent:
         dict(result.calls_by_purpose),
         result.money,
         result.repeats,
+        result.grader_calls,
     )
 
 
@@ -215,6 +218,7 @@ def _round_data(rounds: list[Round], spent: Spent) -> dict[str, Any]:
         "optimizer_calls": spent.optimizer_calls,
         "ledger_hits": spent.ledger_hits,
         "repeats": spent.repeats,
+        **({"grader_calls": spent.grader_calls} if spent.grader_calls else {}),
     }
 
 

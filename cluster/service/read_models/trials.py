@@ -142,6 +142,7 @@ def trial_view(
         usage=Usage(
             target_calls=result.target_calls,
             optimizer_calls=result.optimizer_calls,
+            grader_calls=result.grader_calls,
             ledger_hits=result.ledger_hits,
             repeats=result.repeats,
             calls_by_purpose=dict(result.calls_by_purpose),
@@ -305,6 +306,7 @@ def total_usage(trials: Mapping[str, Trial]) -> Usage:
     return Usage(
         target_calls=sum(one.target_calls for one in used),
         optimizer_calls=sum(one.optimizer_calls for one in used),
+        grader_calls=sum(one.grader_calls for one in used),
         ledger_hits=sum(one.ledger_hits for one in used),
         repeats=sum(one.repeats for one in used),
         calls_by_purpose=purposes,

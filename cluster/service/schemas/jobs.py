@@ -1,19 +1,19 @@
 """Schemas of jobs: what is requested, how a job stands, and what has happened to it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from cluster.config.budget import BudgetSettings
 from cluster.config.component_spec import STORED
 from cluster.config.experiment import SamplingSettings
-from cluster.config.grader import with_scorer
 from cluster.config.sizes import SizeSettings
 from cluster.config.task import ColumnSettings, is_empty, is_none
 from cluster.service.schemas.base import Answer
 from cluster.service.schemas.examples import WorkedExample
 from cluster.service.schemas.plain import MOST_KEY, Key, expect_bounded
 from cluster.service.schemas.search import SearchRequest, SelectionRequest, StrategyRequest
+from optimizer.errors import SettingsError
 from serving.settings.validation import Strict
 
 JobStatus = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
@@ -67,11 +67,6 @@ MOST_KEPT = 100
 class TaskRequest(Strict):
     """A task of a job: give either `file` or `generated`."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _graded(cls, data: Any) -> Any:
-        return with_scorer(data)
-
     file: str | None = Field(
         None, description="Id of an uploaded file.", examples=["file-3f2a"], max_length=MOST_KEY
     )
@@ -81,10 +76,14 @@ class TaskRequest(Strict):
     label: str = Field(
         "", description="Its name in tables; empty: that of the file or the task.", max_length=80
     )
-    scorer: Annotated[str, Field(max_length=MOST_KEY)] | dict[Key, Any] | None = Field(
+    scorer: str | None = Field(
+        None, description="The older name of `grader`, for a name alone.", max_length=MOST_KEY
+    )
+    grader: Annotated[str, Field(max_length=MOST_KEY)] | dict[Key, Any] | None = Field(
         None,
-        description="The grader: a name, {kind: NAME, ...} with its settings, or a grader object "
-        "of OpenAI's; null: what fits the examples. It may be called `grader` as well.",
+        description="A name, {kind: NAME, ...} with its settings, or a grader object of OpenAI's; "
+        "null: what fits the examples.",
+        exclude_if=lambda grader: grader is None,
     )
     seed_instruction: str | None = Field(
         None, description="The older name of `baseline`.", max_length=MOST_OLDER_BASELINE
@@ -127,6 +126,17 @@ class TaskRequest(Strict):
         max_length=4_000,
         exclude_if=is_empty,
     )
+
+    @model_validator(mode="after")
+    def _has_one_grader(self) -> Self:
+        if self.scorer is not None and self.grader is not None:
+            raise SettingsError("scorer is the older name of grader: give one of them.")
+        return self
+
+    @property
+    def graded_by(self) -> str | dict[str, Any] | None:
+        """Return the grader under either name; None where the examples are to decide."""
+        return self.scorer if self.grader is None else self.grader
 
 
 class OptimizationRequest(Strict):
@@ -182,6 +192,8 @@ class Usage(Answer):
 
     target_calls: int = 0
     optimizer_calls: int = 0
+    grader_calls: int = 0
+    """Calls of a model that grades; 0 where the grader calls none."""
     ledger_hits: int = 0
     """The calls among these that the ledger answered, which are free."""
     repeats: int = 0

@@ -182,7 +182,7 @@ async def test_what_the_operator_lists_is_offered_and_taken(service: httpx2.Asyn
         ({"tasks": [{"generated": "theirs_module:greetings"}]}, "no generated task called"),
         (
             {"tasks": [{"generated": "coin_flip", "scorer": "theirs_module:polite"}]},
-            "no scorer called 'theirs_module:polite'; known are: choice, exact, number, polite,",
+            "no scorer called 'theirs_module:polite'; known are: choice, contains, exact, json, ",
         ),
         (
             {"strategies": [{"name": "blind", "settings": {"file": "/etc/passwd"}}]},

@@ -8,6 +8,7 @@ from cluster.config.grader import shown_grader
 from cluster.service.access.graders import expect_grader, grader_for_run, judge_labels
 from cluster.service.core.components import ComponentSettings
 from cluster.service.schemas.jobs import TaskRequest
+from cluster.service.schemas.plain import expect_bounded
 from optimizer.errors import SettingsError
 from optimizer.graders.graders import GRADERS
 from serving.settings.validation import validated
@@ -41,10 +42,15 @@ OBJECT = {
     ],
 )
 def test_what_is_offered_is_accepted_under_both_names(given: Any) -> None:
-    for key in ("grader", "scorer"):
+    for key in ("grader", "scorer") if isinstance(given, str) else ("grader",):
         task = validated(TaskRequest, {"generated": "navigate", key: given})
-        assert task.scorer is not None
-        expect_grader(task.scorer, MODELS)
+        assert task.graded_by == given
+        expect_grader(task.graded_by, MODELS)
+
+
+def test_both_names_at_once_are_refused() -> None:
+    with pytest.raises(SettingsError, match="scorer is the older name of grader: give one"):
+        validated(TaskRequest, {"generated": "navigate", "grader": "exact", "scorer": "exact"})
 
 
 @pytest.mark.parametrize(
@@ -97,3 +103,20 @@ def test_a_grader_of_the_operators_has_no_settings_of_a_request(
         "kind": "multi",
         "parts": {"a": "pkg:theirs"},
     }
+
+
+def test_a_grader_may_be_nested_as_deeply_as_openais_are_and_no_deeper() -> None:
+    parts = {
+        "type": "multi",
+        "graders": {
+            "a": OBJECT
+            | {"input": [{"role": "user", "content": [{"type": "input_text", "text": "x"}]}]}
+        },
+        "calculate_output": "a",
+    }
+    expect_bounded({"tasks": [{"grader": parts}]})
+    deep: Any = 1
+    for _ in range(9):
+        deep = {"grader": deep}
+    with pytest.raises(SettingsError, match="nested deeper"):
+        expect_bounded({"tasks": [{"grader": deep}]})
