@@ -170,5 +170,5 @@ def test_a_strategy_that_could_not_use_many_proposals_says_why() -> None:
         "characters (10); it is empty (2)."
     ) in warnings
     assert not any("abo" in warning for warning in warnings)
-    assert "<li>5: its &lt;prompt&gt; is longer" in report_page([apo, abo], "small")
+    assert "<li>5: its &lt;prompt&gt; is longer" in report_page([apo, abo], {})
     assert TrialResult.from_json(apo.to_json()) == apo
