@@ -14,8 +14,8 @@ def request(**changes: Any) -> dict[str, Any]:
 
 
 LONGER: dict[str, Any] = {
-    "strategies": [{"name": "iterative_ape", "settings": {"rounds": 4, "pool": 4}}],
-    "sizes": {"train": 10, "dev": 20, "test": 20},
+    "strategies": [{"name": "iterative_ape", "settings": {"rounds": 3, "pool": 4}}],
+    "sizes": {"train": 10, "dev": 14, "test": 10},
     "budget": {"target_calls": 2000, "optimizer_calls": 200},
 }
 """With enough rounds to be killed between two of them."""
