@@ -26,6 +26,7 @@ from cluster.config.component_spec import (
     StrategySpec,
     is_stored,
     may_import,
+    with_own_code,
 )
 from cluster.config.endpoints import with_addresses
 from cluster.config.grader import judge_model
@@ -33,8 +34,6 @@ from cluster.config.labels import labelled
 from cluster.config.search import SearchSettings
 from cluster.config.search_space import SELECTION, read_space
 from cluster.config.task import SizeSettings, TaskSettings
-from cluster.own_code.code_files import read_code, use_code, whole_places
-from cluster.own_code.function_models import with_functions
 from cluster.search.space import Space
 from optimizer.errors import SettingsError
 from optimizer.paths import whole
@@ -215,14 +214,7 @@ class ExperimentSettings(PairSettings):
     @classmethod
     def _with_code(cls, data: Any, info: ValidationInfo) -> Any:
         """Make the code importable before the components are, whose names may be of it."""
-        if not may_import(info) or not isinstance(data, Mapping):
-            return data
-        listed = data.get("code") or ()
-        if not isinstance(listed, list | tuple) or not all(isinstance(one, str) for one in listed):
-            raise SettingsError("The setting code must be a list of files and folders.")
-        places = whole_places(listed, info.context[IMPORTS] if info.context else None)
-        use_code(read_code(places))
-        return with_functions({**data, "code": places})
+        return with_own_code(data, info)
 
     @field_validator("models")
     @classmethod
