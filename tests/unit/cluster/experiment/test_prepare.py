@@ -19,6 +19,8 @@ def settings(out: Path | str | None, **changes: Any) -> ExperimentSettings:
     given = {
         "tasks": ["navigate"],
         "strategies": ["apo"],
+        "target": {"kind": "builtin", "name": "target", "any_data": True},
+        "optimizer": {"kind": "builtin", "name": "optimizer", "any_data": True},
         "sizes": SIZES,
         "seeds": [0, 1],
         "out": str(out or ""),

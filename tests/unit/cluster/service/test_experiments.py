@@ -23,6 +23,9 @@ from tests.e2e.chaos.experiments import write_task
 from tests.unit.cluster.service.requests import request
 
 ANN = Principal("ann")
+FOR_ANY_DATA: Any = [
+    {"kind": "builtin", "name": name, "any_data": True} for name in ("target", "optimizer")
+]
 
 
 def asked(**changes: Any) -> OptimizationRequest:
@@ -55,7 +58,10 @@ def test_an_uploaded_file_is_found_on_any_storage_and_keeps_its_own_name(
     upload(any_place, "file-1", "ann", Path(write_task(tmp_path)).read_bytes())
     out = open_folder(str(tmp_path / "results"))
     experiment = checked(
-        asked(tasks=[{"file": "file-1"}]), ServiceSettings(storage=any_place), out, ANN
+        asked(tasks=[{"file": "file-1"}]),
+        ServiceSettings(storage=any_place, models=FOR_ANY_DATA),
+        out,
+        ANN,
     )
     (setting,) = experiment.settings.tasks
     assert setting.label == "my-sums"
@@ -134,7 +140,8 @@ def test_shares_of_a_large_file_are_held_to_the_limit_of_examples(tmp_path: Path
 
 def test_a_file_of_another_is_as_one_that_there_is_not(tmp_path: Path) -> None:
     upload(str(tmp_path), "file-1", "bob", Path(write_task(tmp_path)).read_bytes())
-    service, out = ServiceSettings(storage=str(tmp_path)), open_folder(str(tmp_path / "out"))
+    service = ServiceSettings(storage=str(tmp_path), models=FOR_ANY_DATA)
+    out = open_folder(str(tmp_path / "out"))
     refusals = set()
     for id in ("file-1", "file-2", "../files/file-1", ""):
         with pytest.raises(NotFound) as refused:

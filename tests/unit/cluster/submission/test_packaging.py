@@ -81,7 +81,8 @@ def test_data_files_travel_and_give_the_same_task_there(
         "data/1/b/task.jsonl",
         "navigate",
     ]
-    _, here, _ = check(settings(tasks=[*sources, "navigate"]))
+    models = {"target": MODEL, "optimizer": MODEL}
+    _, here, _ = check(settings(tasks=[*sources, "navigate"], **models))
     _, there, _ = check(arrived)
     assert there == here
 
