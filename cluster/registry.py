@@ -77,7 +77,8 @@ def task_line(task: object) -> str:
 
 def _accepted(kind: GraderKind) -> str:
     accepts = getattr(kind, "accepts", "")
-    if not isinstance(accepts, str):  # it depends on the settings, so that the kind is described
+    # Of ours it may depend on the settings: then the kind itself is described.
+    if not isinstance(accepts, str) or (not accepts and kind in GRADERS.table.values()):
         accepts = _first_sentence(sys.modules[kind.__module__]).partition(": ")[2]
     return f"{accepts[:1].upper()}{accepts[1:]}."
 
