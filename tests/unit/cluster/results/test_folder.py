@@ -58,6 +58,7 @@ def test_the_columns_are_the_documented_ones(tmp_path: Path, results: list[Trial
         "form_control_test_values",
         "seed_prompt_test_macro_f1",
         "test_macro_f1",
+        "grader_calls",
     ]
     assert pq.read_table(tmp_path / "costs.parquet").column_names == [
         "trial",
