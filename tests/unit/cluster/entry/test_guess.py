@@ -38,7 +38,7 @@ def test_everyday_data(
     file = write(tmp_path / name, rows)
     found = guess(str(file), Columns())
     assert (found.columns, found.grader, found.examples) == (columns, grader, len(rows))
-    text = first_settings(str(file), file.stem, found, "builtin:target")
+    text = first_settings(str(file), file.stem, found, "openai:m")
     (tmp_path / "x.yaml").write_text(text)
     settings = ExperimentSettings.read(tmp_path / "x.yaml")
     trials, tasks, _ = check(settings)
