@@ -17,7 +17,6 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.diagnosis.settings import DiagnosisSettings
@@ -121,9 +120,10 @@ def _settings_of(kind: Any) -> Iterator[Setting]:
     texts = _texts(kind)
     if inspect.isclass(kind) and issubclass(kind, BaseModel):
         for name, field in kind.model_fields.items():
-            required = field.default is PydanticUndefined and field.default_factory is None
             default = (
-                "required" if required else _default(field.get_default(call_default_factory=True))
+                "required"
+                if field.is_required()
+                else _default(field.get_default(call_default_factory=True))
             )
             yield Setting(name, _kind(field.annotation), default, texts.get(name, ""))
     elif is_dataclass(kind):

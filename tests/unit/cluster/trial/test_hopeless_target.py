@@ -146,9 +146,11 @@ async def test_an_optimizer_model_of_no_use_leaves_the_seed_prompt(
     assert result.replies_by_attempt == {"first": {kind: asked}} | (
         {} if kind == "refused" else {"again": {kind: asked}}
     )
-    (warning,) = answer_warnings([result])
+    warning, *by_strategy = answer_warnings([result])
     assert f"100% of the requests to openai:m returned nothing usable ({asked} {kind})" in warning
     assert says in warning
+    # A model that refuses has given no proposal that a strategy could refuse.
+    assert ["could not use" in one for one in by_strategy] == [True] * (kind != "refused")
 
 
 async def test_an_endpoints_own_limit_is_the_one_that_is_told() -> None:

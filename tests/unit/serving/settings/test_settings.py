@@ -50,7 +50,7 @@ def test_settings_survive_pickling_and_json(settings: ModelSettings) -> None:
         ({"kind": "builtin", "name": "optimizer", "bias": 1}, "prior_bias"),
         ({"kind": "builtin", "name": "optimizer", "prior_bias": 7}, "prior_bias"),
         ({"kind": "builtin", "name": "goal"}, "optimizer, target"),
-        ({"kind": "gguf"}, "builtin, openai, scripted, vllm"),
+        ({"kind": "gguf"}, "builtin, litellm, openai, python, scripted, vllm"),
         ({"kind": "builtin", "name": ["target"]}, "optimizer, target"),
         ({"kind": "builtin", "name": "target", "replicas": 0}, "'replicas'"),
         (
