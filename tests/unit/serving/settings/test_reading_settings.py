@@ -62,8 +62,8 @@ def test_a_run_writes_whole_paths_into_its_settings(home: Path) -> None:
     (home / "add.jsonl").write_text(ROWS)
     given = {
         "tasks": ["~/add.jsonl"],
-        "target": "openai:m@http://127.0.0.1:1/v1",
-        "optimizer": "openai:m@http://127.0.0.1:1/v1",
+        "target": {"kind": "builtin", "name": "target", "any_data": True},
+        "optimizer": {"kind": "builtin", "name": "optimizer", "any_data": True},
         "strategies": ["apo"],
         "sizes": {"train": 5, "dev": 5, "test": 5},
         "out": "~/results",
