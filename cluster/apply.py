@@ -11,6 +11,7 @@ from cluster.experiment.prepare import SETTINGS_FILE
 from optimizer.errors import EndpointError, SettingsError, UserError
 from optimizer.graders.graders import as_spec
 from optimizer.prompt import Prompt
+from optimizer.tasks.columns import Columns, visible_row
 from optimizer.types import Completion, Example, Failed, Outcome, Request, Sampling
 from serving.models import open_in_process
 from serving.settings import ModelSettings, addressed, parse_model
@@ -85,7 +86,7 @@ class ApplicablePrompt:
         client = open_in_process(self.model)
         for at in range(0, len(examples), AT_ONCE):
             part = examples[at : at + AT_ONCE]
-            requests = [Request(self.prompt.render(one.input), self.sampling) for one in part]
+            requests = [self._request(example) for example in part]
             outcomes = await client.complete(requests)
             answers = await self._read(part, outcomes)
             yield [
@@ -94,6 +95,14 @@ class ApplicablePrompt:
                 else Applied(example, outcome.text, answer)
                 for example, outcome, answer in zip(part, outcomes, answers, strict=True)
             ]
+
+    def _request(self, example: Example) -> Request:
+        hidden = Columns().of_target(list(example.fields))
+        return Request(
+            self.prompt.render(example.input, example.history),
+            self.sampling,
+            row=visible_row(example, hidden) if self.model.sees_examples else None,
+        )
 
     async def _read(self, examples: Sequence[Example], outcomes: Sequence[Outcome]) -> list[str]:
         """Return the answer in each response, as the grader reads it."""

@@ -22,7 +22,7 @@ _RIGHT_BY_SCORER = {
 """Shorter than the scorers' own texts on the answers that they accept."""
 _OPEN: tuple[tuple[str, Registry[Any]], ...] = (
     ("Generated tasks", TASKS),
-    ("Scorers", GRADERS),
+    ("Graders", GRADERS),
     ("Strategies", STRATEGIES),
     ("Selection rules", SELECTION_RULES),
 )
@@ -38,7 +38,7 @@ def catalogue() -> dict[str, dict[str, str]]:
         "Generated tasks (a path to a .json, .jsonl, .csv or .parquet file is a task too)": {
             name: task_line(task) for name, task in named(TASKS).items()
         },
-        "Scorers": {
+        "Graders": {
             name: _RIGHT_BY_SCORER.get(name) or _accepted(kind)
             for name, kind in named(GRADERS).items()
         },
@@ -46,8 +46,8 @@ def catalogue() -> dict[str, dict[str, str]]:
         "Selection rules": _described(SELECTION_RULES),
         "Searchers, for search in the settings": _described(SEARCHERS),
         "Schedulers, for search in the settings": _described(SCHEDULERS),
-        "Models (openai:MODEL@BASE_URL is any OpenAI-compatible endpoint, scripted:FILE plays a "
-        "script of replies)": {
+        "Models (openai:MODEL@BASE_URL is any OpenAI-compatible endpoint, litellm:VENDOR/MODEL any "
+        "vendor, python:MODULE:FUNCTION a function, scripted:FILE plays a script of replies)": {
             f"builtin:{name}": _first_sentence(model).partition(": ")[2]
             for name, model in BUILTIN_MODELS.items()
         },

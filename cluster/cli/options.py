@@ -26,8 +26,8 @@ Target = Annotated[
     typer.Option(
         "--target",
         "--model",
-        help="The model that the prompt is for: builtin:NAME, vllm:MODEL, openai:MODEL@BASE_URL or "
-        "scripted:FILE; or a mapping, in quotes.",
+        help="The model that the prompt is for: builtin:NAME, vllm:MODEL, openai:MODEL@BASE_URL, "
+        "litellm:MODEL, python:MODULE:FUNCTION or scripted:FILE; or a mapping, in quotes.",
     ),
 ]
 Optimizer = Annotated[
@@ -96,6 +96,13 @@ Prices = Annotated[
 OptimizerPrices = Annotated[
     str | None, typer.Option(metavar="READ,WRITTEN", help="As --prices, of the optimizer model.")
 ]
+Code = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A file or folder with a model, grader, strategy or task of your own, which is named "
+        "MODULE:NAME; may be repeated. Default: what FILE lists."
+    ),
+]
 TargetCalls = Annotated[int | None, typer.Option(help="Budget of one trial.")]
 OptimizerCalls = Annotated[int | None, typer.Option(help="Budget of one trial.")]
 Concurrency = Annotated[int | None, typer.Option(help="Trials at once.")]
@@ -138,6 +145,7 @@ class SharedOptions:
     scorer: Scorer = None
     seed_instruction: SeedInstruction = None
     sizes: Splits = None
+    code: Code = None
     money: Money = None
     prices: Prices = None
     optimizer_prices: OptimizerPrices = None

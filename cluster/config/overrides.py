@@ -73,6 +73,8 @@ def overrides(
     """
     data = read_mapping(file) if file else {}
     given = {name: value for name, value in plain.items() if value not in (None, [])}
+    if "code" in given:  # relative to where the command is started, and not to FILE
+        given["code"] = [str(whole(path)) for path in given["code"]]
     models = {name: as_model(given[name]) for name in _MODEL_OPTIONS if name in given}
     # An option overrides recorded settings too, to which no address is added later.
     given |= {name: addressed(model) for name, model in models.items()}

@@ -223,6 +223,7 @@ class TaskSettings(Strict):
             columns=self.columns.build() if self.columns else None,
             others={part: path for part, path in others.items() if path is not None},
             shown=self.file_name,
+            answered=self.grader is None or self.grader.needs_target,
         ).keeping(self.keep)
 
     @property

@@ -52,6 +52,8 @@ class ExperimentOptions:
     """The column of the input, or a template of columns."""
     target_column: str | None = None
     sizes: str | None = None
+    code: Sequence[str] | None = None
+    """Files and folders with components of one's own."""
     money: float | None = None
     """Budget of all trials together."""
     prices: str | None = None

@@ -25,6 +25,8 @@ class WholeData:
     grader: GraderSpec
     data_hash: str
     note: str
+    target_columns: tuple[str, ...] = ()
+    """The columns of its rows that hold targets."""
 
 
 def load_whole(task: TaskSettings) -> WholeData:
@@ -39,12 +41,17 @@ def load_whole(task: TaskSettings) -> WholeData:
             f"{task.source} is a generated task, which is made for splits; name a data file."
         )
     columns = task.columns.build() if task.columns else None
-    found = read_source(expanded(task.source), columns=columns, shown=task.file_name)
+    answered = task.grader is None or task.grader.needs_target
+    found = read_source(
+        expanded(task.source), columns=columns, shown=task.file_name, answered=answered
+    )
     read = [with_yes_no(example) for example in solved(found.examples)]
     grader = task.grader or GraderSpec(default_scorer(read))
     examples = fitted(read, grader.name)
     note = f"{found.name}: {len(examples)} rows, grader {grader.name}."
-    return WholeData(found.name, _with_rows(found, examples), grader, hash_examples(examples), note)
+    whole = _with_rows(found, examples)
+    hidden = (columns or Columns()).of_target(list(whole[0].fields)) if whole else ()
+    return WholeData(found.name, whole, grader, hash_examples(examples), note, hidden)
 
 
 def load_inputs(source: str, column: str | None) -> Sequence[Example]:

@@ -10,6 +10,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ from optimizer.evaluation.evaluator import Evaluation
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
 from optimizer.selection import Full
+from optimizer.tasks.columns import visible_row
 from optimizer.types import Answer, Example
 from serving.budget import open_budget
 from serving.concurrency.gate_actor import endpoint_actors
@@ -126,6 +128,9 @@ async def _evaluated(
         Full(),
         settings.sampling.build(),
         counts,
+        row_of=partial(visible_row, target_columns=prepared.data.target_columns)
+        if target.sees_examples
+        else None,
     )
     asking = _Asking(prepared, evaluation, watch)
     try:

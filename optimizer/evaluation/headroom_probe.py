@@ -262,7 +262,9 @@ def _with_solved(seed: Prompt, examples: Sequence[Example]) -> Prompt:
     return replace(
         seed,
         demonstrations=tuple(
-            Demonstration(example.input, f"Answer: {example.answers[0]}") for example in examples
+            Demonstration(example.input, f"Answer: {example.answers[0]}")
+            for example in examples
+            if example.answers
         ),
     )
 

@@ -56,6 +56,9 @@ GRADERS: Registry[GraderKind] = Registry("scorer", _TABLE, "promptray.graders", 
 """Those of the table, and functions `(response, example) -> Score` that come from elsewhere."""
 
 
+_NEED_TARGETS = ("exact", "choice", "number", "regex", "contains", "token_f1")
+
+
 @dataclass(frozen=True)
 class GraderSpec:
     """A grader by its name, with its settings: pure data, which any process can build it from."""
@@ -84,6 +87,14 @@ class GraderSpec:
         except TypeError as problem:
             raise SettingsError(f"Of the grader {self.name!r}: {problem}.") from None
         return grader.bound(judging) if isinstance(grader, Judge) else grader
+
+    @property
+    def needs_target(self) -> bool:
+        """Return whether every example must have a target, as far as the kind alone tells.
+
+        Other kinds say of each example whether they can grade answers to it.
+        """
+        return self.name in _NEED_TARGETS or any(part.needs_target for part in self.parts.values())
 
     def judge_models(self) -> list[Any]:
         """Return the `model` of each judge among it and its parts; None stands for the default."""

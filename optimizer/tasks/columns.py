@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from optimizer.errors import DataError, shortened
 from optimizer.json_values import json_text
+from optimizer.types import Example
 
 Row = Mapping[str, Any]
 _FIELD = re.compile(r"\{\{[ \t]*([^{}\n]{1,200}?)[ \t]*\}\}")
@@ -175,6 +176,19 @@ class Columns:
         return self.input == "messages" or (
             not self.input and "messages" in known and "input" not in known
         )
+
+
+def visible_row(example: Example, target_columns: Container[str]) -> dict[str, Any]:
+    """Return what a model that is a program may see of an example: its row, without targets.
+
+    It has the example's `id` and `input` where the row has no columns of these names.
+
+    Args:
+        example: The example, with its row.
+        target_columns: The columns of the row that hold targets.
+    """
+    row = {key: one for key, one in example.fields.items() if key not in target_columns}
+    return {"id": example.id, "input": example.input} | row
 
 
 def _first_known(specifications: Sequence[str], names: Container[str]) -> str | None:

@@ -15,6 +15,7 @@ from optimizer.grader import Grader
 from optimizer.graders.graders import GraderSpec
 from optimizer.kept_parts import read_baseline
 from optimizer.prompt import Prompt
+from optimizer.tasks.columns import visible_row
 from optimizer.tasks.locked import LockedSplit
 from optimizer.tasks.sizes import Sizes as Sizes
 from optimizer.types import Example
@@ -64,12 +65,8 @@ class Task:
     """The columns of its rows that hold targets."""
 
     def visible_row(self, example: Example) -> dict[str, Any]:
-        """Return what a model that is a program may see of an example: its row, without targets.
-
-        It has the example's `id` and `input` where the row has no columns of these names.
-        """
-        row = {key: one for key, one in example.fields.items() if key not in self.target_columns}
-        return {"id": example.id, "input": example.input} | row
+        """Return what a model that is a program may see of one of its examples."""
+        return visible_row(example, self.target_columns)
 
     @property
     def scorer(self) -> str:

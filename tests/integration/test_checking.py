@@ -122,7 +122,7 @@ def test_the_limits_of_a_trial_and_of_all_of_them_bound_the_estimate() -> None:
 def test_a_budget_in_money_needs_prices() -> None:
     for budget in ({"money": 1.0}, {"total": {"money": 1.0}}):
         with pytest.raises(
-            ValidationError, match="needs the prices of both models, and builtin:target has none"
+            ValidationError, match="needs the prices of all models, and builtin:target has none"
         ):
             settings(budget=budget)
 

@@ -132,6 +132,8 @@ def test_a_run_that_is_cut_goes_on_from_its_ledger_and_repeats_exactly(
         "candidates.parquet",
         "costs.parquet",
         "failures.parquet",
+        "classes.parquet",
+        "confusion.parquet",
         "items",
         "items.parquet",
         "settings.yaml",

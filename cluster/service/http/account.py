@@ -73,7 +73,7 @@ class AccountRoutes:
                 strategies=lines_by_title["Strategies"],
                 selection_rules=lines_by_title["Selection rules"],
                 generated_tasks=generated,
-                scorers=lines_by_title["Scorers"],
+                scorers=lines_by_title["Graders"],
                 defaults=defaults.model_dump(mode="json", include=set(known)),
             )
         )

@@ -86,7 +86,10 @@ def test_what_nothing_is_built_from_is_refused_in_one_sentence() -> None:
     ):
         with pytest.raises(SettingsError, match=named) as caught:
             build()
-        assert "name a model of the kind builtin, openai, scripted or vllm." in str(caught.value)
+        assert (
+            "name a model of the kind builtin, litellm, openai, python, scripted or vllm."
+            in str(caught.value)
+        )
 
 
 def test_settings_say_how_their_model_is_asked() -> None:

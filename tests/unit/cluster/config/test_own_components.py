@@ -372,7 +372,7 @@ def test_a_settings_file_that_lies_elsewhere_names_whole_paths() -> None:
 def test_a_new_scorer_in_the_table_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     table: Any = GRADERS.table
     monkeypatch.setitem(table, "mine", GRADERS["exact"])
-    line = next(lines for title, lines in catalogue().items() if title == "Scorers")["mine"]
+    line = next(lines for title, lines in catalogue().items() if title == "Graders")["mine"]
     assert line.startswith("The same text as a target")
 
 
