@@ -13,7 +13,7 @@ from cluster.entry.starting_point import DATA_ENDINGS
 from cluster.evaluation.prompts import NamedPrompt, about_of_all, read_prompt
 from cluster.evaluation.settings import NAME, EvaluationSettings
 from optimizer.errors import SettingsError
-from optimizer.paths import expanded
+from optimizer.paths import expanded, whole
 from serving.settings import OpenAISettings, addressed, parse_model
 
 
@@ -30,6 +30,8 @@ class EvaluationOptions:
     prices: str | None = None
     target_calls: int | None = None
     max_tokens: int | None = None
+    code: Sequence[str] | None = None
+    """Files and folders with models and graders of one's own."""
     out: str | None = None
     name: str | None = None
 
@@ -82,6 +84,7 @@ def read_evaluation(
         "sampling": _set({"max_tokens": options.max_tokens}),
         "least_score": options.least_score,
         "out": options.out or "",
+        **({"code": [str(whole(path)) for path in options.code]} if options.code else {}),
     }
     return evaluation_of(given)
 
@@ -96,19 +99,20 @@ def evaluation_of(given: Mapping[str, Any]) -> EvaluationSettings:
 
 
 def _target(named: Sequence[NamedPrompt], option: str | None) -> Any:
-    """Return the model as settings have it: the option's, else the one that all prompts are for."""
+    """Return the model as settings have it: the option's, else the one that the prompts are for."""
     return target_of_all(named) if option is None else addressed(as_model(option))
 
 
 def target_of_all(named: Sequence[NamedPrompt]) -> Any:
-    """Return the model that all prompts are for, as settings have it.
+    """Return the model that the prompts are for, as settings have it; some may not name any.
 
     Raises:
-        SettingsError: It is not known, or they are for different ones.
+        SettingsError: None of them names one, or they are for different ones.
     """
     own = [target_of(prompt.about, prompt.place) for prompt in named]
-    if own and own[0] is not None and all(one == own[0] for one in own):
-        return own[0]
+    known = [one for one in own if one is not None]
+    if known and all(one == known[0] for one in known):
+        return known[0]
     raise SettingsError(
         "The model to ask is missing: name it with --model, such as openai:MODEL or "
         "openai:MODEL@BASE_URL."

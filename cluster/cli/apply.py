@@ -12,10 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from cluster.apply import ApplicablePrompt, Applied, apply_once
+from cluster.cli import options
 from cluster.cli.console import say, steady
 from cluster.config.overrides import as_model
 from cluster.evaluation.data import load_inputs
+from cluster.own_code.code_files import read_code, use_code
 from optimizer.errors import SettingsError, StorageError
+from optimizer.paths import whole
 
 Writer = Callable[[Mapping[str, Any]], None]
 
@@ -42,6 +45,7 @@ def apply(
     target: Annotated[
         str | None, typer.Option(help="As for promptray run. Default: the prompt's own.")
     ] = None,
+    code: options.Code = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -52,6 +56,7 @@ def apply(
     """Answer one input, or a file of inputs, with an optimized prompt."""
     if (input is None) == (data is None):
         raise SettingsError("Give either --input TEXT or --data FILE.")
+    use_code(read_code([str(whole(path)) for path in code or ()]))
     model = as_model(target) if target else None
     if data is not None:
         with steady():

@@ -54,6 +54,7 @@ def evaluate(
         int | None, typer.Option(help="Budget of paid calls; cached ones are free.")
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Limit of each answer.")] = None,
+    code: options.Code = None,
     out: options.Out = None,
 ) -> None:
     """Score prompts on a whole data set, and compare them.
@@ -74,13 +75,14 @@ def evaluate(
             prices=prices,
             target_calls=target_calls,
             max_tokens=max_tokens,
+            code=code,
             out=out,
         ),
     )
     with steady():
-        code = run_settings(settings)
-    if code:
-        raise typer.Exit(code)
+        status = run_settings(settings)
+    if status:
+        raise typer.Exit(status)
 
 
 def run_settings(settings: EvaluationSettings) -> int:

@@ -39,7 +39,9 @@ ROOT = Path(__file__).parents[2]
 SETTINGS, README = ROOT / "tune_configs" / "quickstart.yaml", ROOT / "README.md"
 ANSWERS = Path(__file__).with_suffix(".parquet")
 AGAIN = "make them anew with: .venv/bin/python -m tests.contracts.quickstart results/readme"
-_SHOWN = re.compile(r"(?<=What the quickstart prints at its end:\n\n```\n).*?(?=```\n)", re.DOTALL)
+_SHOWN = re.compile(
+    r"(?<=What `make quickstart` prints at its end:\n\n```\n).*?(?=```\n)", re.DOTALL
+)
 _COLUMNS_SHOWN = 11
 _COLUMNS = {"key": pa.binary(8), "text": pa.string(), "truncated": pa.bool_()}
 
