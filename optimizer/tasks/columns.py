@@ -21,6 +21,9 @@ from optimizer.types import Example
 
 Row = Mapping[str, Any]
 _FIELD = re.compile(r"\{\{[ \t]*([^{}\n]{1,200}?)[ \t]*\}\}")
+_PLACE = re.compile(
+    r"\{\{?[ \t]*(?:input|question|text|query|prompt|user_input|context|example)[ \t]*\}?\}"
+)
 _ITEM = "item."
 """What stands before the fields in templates of OpenAI's graders."""
 MOST_NAMES = 1000
@@ -212,6 +215,21 @@ def _nearest(part: str, path: str, has: Sequence[str]) -> str:
 def is_template(specification: str) -> bool:
     """Return whether a specification is a template."""
     return bool(_FIELD.search(specification))
+
+
+def place_notes(prompt: str) -> list[str]:
+    """Return a note where a prompt has a place for the input, as prompts of other tools have it.
+
+    Such a place is never filled: the input is a message of its own, and what a row holds is data.
+    """
+    found = list(dict.fromkeys(_PLACE.findall(prompt)))
+    if not found:
+        return []
+    places = ", ".join(found[:3])
+    return [
+        f"{places} in the baseline is no place that is filled: it is sent as it stands, and the "
+        "input follows as a message of its own"
+    ]
 
 
 def paths_in(specification: str) -> list[str]:

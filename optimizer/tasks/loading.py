@@ -16,7 +16,7 @@ from optimizer.graders.regex import check_pattern
 from optimizer.json_values import is_json_object
 from optimizer.paths import expanded
 from optimizer.prompt import ANSWER_LABEL, SEED_INSTRUCTION
-from optimizer.tasks.columns import Columns
+from optimizer.tasks.columns import Columns, place_notes
 from optimizer.tasks.files import read_source
 from optimizer.tasks.generated import GENERATED, GeneratedTask
 from optimizer.tasks.imported import TASKS, make
@@ -185,7 +185,7 @@ def _split_source(
     )
     train, dev, test = with_rows(found, (train, dev, test))
     own = split_of(found) if found.splits else {}
-    notes = [*leaks, *found.notes]
+    notes = [*leaks, *found.notes, *place_notes(instruction)]
     if found.system and seed_instruction is None:
         notes.append("the system message that its chats share is the baseline")
     if type(sizes) is not Sizes or found.splits:
@@ -259,7 +259,7 @@ def _data_note(
         else ""
     )
     more = "".join(f"; {note}" for note in notes)
-    return f"{found.name}: {rows} rows{left_out}, scorer {scorer}{classes}{unused}{more}."
+    return f"{found.name}: {rows} rows{left_out}, grader {scorer}{classes}{unused}{more}."
 
 
 def default_scorer(examples: Sequence[Example]) -> str:

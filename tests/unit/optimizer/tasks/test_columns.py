@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from optimizer.errors import DataError
 from optimizer.json_values import plain
-from optimizer.tasks.columns import Columns, read_part, value_at
+from optimizer.tasks.columns import Columns, place_notes, read_part, value_at
 from optimizer.tasks.files import read_rows, read_source
 from optimizer.tasks.loading import load_task
 from optimizer.tasks.sizes import Sizes
@@ -281,3 +281,17 @@ def test_everyday_data_are_the_same_every_time() -> None:
     assert [len(rows()) for rows in (tickets, order_mails, incident_notes)] == [150, 80, 60]
     assert {row["label"] for row in tickets()} == set(DEPARTMENTS)
     assert len({row["mail"] for row in everyday_tasks.order_mails()}) == 80
+
+
+@pytest.mark.parametrize(
+    ("prompt", "place"),
+    [
+        ("Q: {input} A:", "{input}"),
+        ("Answer {{ question }}.", "{{ question }}"),
+        ('Reply as JSON: {"input": 1}', ""),
+        ("Answer the question.", ""),
+    ],
+)
+def test_a_place_in_a_prompt_is_noted_as_one_that_is_not_filled(prompt: str, place: str) -> None:
+    notes = place_notes(prompt)
+    assert [note.partition(" in the baseline")[0] for note in notes] == ([place] if place else [])

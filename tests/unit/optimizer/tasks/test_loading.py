@@ -107,7 +107,7 @@ def test_inputs_that_differ_in_case_or_white_space_alone_stay_where_their_answer
     inputs = [text for number in range(9) for text in (f"word {number}", f"WORD {number}")]
     task = load(save(tmp_path, ["lower", "upper"] * 9, inputs), sizes=Sizes(6, 6, 6))
     assert {example.answers for example in all_examples(task)} == {("lower",), ("upper",)}
-    assert task.data_note == "made: 18 rows, scorer choice; 2 different targets."
+    assert task.data_note == "made: 18 rows, grader choice; 2 different targets."
 
 
 def test_one_input_with_two_targets_is_refused(tmp_path: Path) -> None:
