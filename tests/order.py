@@ -9,10 +9,11 @@ from xdist.scheduler import LoadFileScheduling
 
 SECONDS_BY_FILE = {
     "e2e/chaos/test_killing.py": 210,
-    "integration/test_nodes.py": 95,
-    "e2e/service/test_up_killed.py": 67,
+    "e2e/service/test_up_killed.py": 110,
+    "integration/test_nodes.py": 80,
+    "e2e/browser/test_story.py": 60,
     "integration/test_search_resumed.py": 60,
-    "integration/serving/test_hosting.py": 55,
+    "integration/serving/test_hosting.py": 40,
     "e2e/service/test_killed.py": 55,
     "integration/test_faulty_server.py": 55,
     "integration/test_search_on_ray.py": 50,
@@ -26,8 +27,7 @@ SECONDS_BY_FILE = {
     "e2e/service/test_backends.py": 35,
     "integration/serving/test_replicas.py": 35,
     "integration/test_checking.py": 30,
-    "integration/serving/test_gate_actor.py": 30,
-    "e2e/browser/test_story.py": 27,
+    "integration/serving/test_gate_actor.py": 25,
     "e2e/browser/test_access.py": 25,
     "integration/test_old_search_on_ray.py": 25,
     "unit/serving/builtin/test_figures.py": 25,
@@ -45,20 +45,24 @@ def longest_first(items: list[pytest.Item], tests: Path) -> None:
     items.sort(key=lambda item: -SECONDS_BY_FILE.get(item.path.relative_to(tests).as_posix(), 0))
 
 
-TOGETHER = (
-    "tests/e2e/chaos/test_killing.py",
-    "tests/e2e/chaos/test_faulty_calls.py",
-    "tests/e2e/chaos/test_time_is_over.py",
-)
-"""Files that one process tests, whose cluster, endpoint and undisturbed run they share."""
+TOGETHER = {
+    "tests/e2e/chaos/test_killing.py": "chaos",
+    "tests/e2e/chaos/test_faulty_calls.py": "chaos",
+    "tests/e2e/chaos/test_time_is_over.py": "chaos",
+    "tests/e2e/service/test_up_killed.py": "up",
+    "tests/e2e/browser/test_story.py": "up",
+}
+"""Files that one process tests, by what they share: a cluster, endpoint and undisturbed run; a
+service.
+"""
 
 
 class FileScheduling(LoadFileScheduling):
-    """Give each process whole files, and all files of TOGETHER to one.
+    """Give each process whole files, and those of TOGETHER that share something to one.
 
     Groups as xdist has them (`--dist loadgroup`) are not known to pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        return "together" if file in TOGETHER else file
+        return TOGETHER.get(file, file)

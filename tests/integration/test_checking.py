@@ -376,7 +376,7 @@ def test_a_check_leaves_its_answers_to_a_run_and_its_exit_code_says_whether_it_p
     tiny = {
         "tasks": ["navigate"],
         "strategies": ["abo"],
-        "sizes": {"train": 6, "dev": 12, "test": 40},
+        "sizes": {"train": 6, "dev": 8, "test": 20},
         "budget": {"target_calls": 300, "optimizer_calls": 40},
     }
     file, out = tmp_path / "tiny.yaml", tmp_path / "out"

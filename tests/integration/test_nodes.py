@@ -40,12 +40,12 @@ SETTINGS = {
     "strategies": [
         {
             "name": "abo",
-            "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2},
+            "settings": {"rounds": 1, "decompositions": 1, "minibatch": 8, "children": 2},
         },
-        {"name": "iterative_ape", "settings": {"rounds": 5, "pool": 4}},
+        {"name": "iterative_ape", "settings": {"rounds": 3, "pool": 4}},
     ],
     "seeds": [0, 1],
-    "sizes": {"train": 16, "dev": 16, "test": 10},
+    "sizes": {"train": 16, "dev": 16, "test": 6},
     "budget": {"target_calls": 1500, "optimizer_calls": 200},
     "concurrency": 4,
 }

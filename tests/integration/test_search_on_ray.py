@@ -138,15 +138,15 @@ SETTINGS: dict[str, Any] = {
     "strategies": [
         {
             "name": "abo",
-            "settings": {"rounds": 1, "decompositions": 2, "minibatch": 8, "children": 2},
+            "settings": {"rounds": 1, "decompositions": 1, "minibatch": 4, "children": 2},
         },
-        {"name": "iterative_ape", "settings": {"rounds": 2, "pool": 3}},
+        {"name": "iterative_ape", "settings": {"rounds": 2, "pool": 2}},
     ],
     "search": {
         "searcher": "grid",
         "scheduler": {"name": "asha", "settings": {"reduction_factor": 2}},
     },
-    "sizes": {"train": 10, "dev": 20, "test": 10},
+    "sizes": {"train": 10, "dev": 12, "test": 6},
     "budget": {"target_calls": 600, "optimizer_calls": 80},
     "concurrency": 1,
 }

@@ -19,7 +19,6 @@ from cluster.service.core.backend import JobBackend
 from cluster.service.show import shown_app
 from serving.storage import open_folder
 from tests.e2e.browser.screen import CHROMIUM, DRIVER, Screen, chromium
-from tests.e2e.service.up import up
 from tests.unit.cluster.service.http.conftest import Small, served, small
 
 __all__ = ["small"]
@@ -90,13 +89,6 @@ def playing(small: Small, serve: ServeBackend) -> str:
     return serve(ReplayBackend([small.out], EVERY_S))
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `promptray up` with the built-in models."""
-    with up(tmp_path_factory.mktemp("service")) as service:
-        yield service.address
-
-
 @pytest.fixture(
     params=["played", pytest.param("real", marks=[pytest.mark.ray, pytest.mark.timeout(600)])]
 )
@@ -105,7 +97,7 @@ def told(request: pytest.FixtureRequest) -> Told:
         return Told(request.getfixturevalue("playing"))
     if address := os.environ.get("PROMPTRAY_PAGE_URL"):
         return Told(address.rstrip("/"), os.environ.get("PROMPTRAY_PAGE_KEY", ""), patience_s=180.0)
-    return Told(request.getfixturevalue("running"), patience_s=180.0)
+    return Told(request.getfixturevalue("running").address, patience_s=180.0)
 
 
 @pytest.fixture

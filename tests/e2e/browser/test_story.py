@@ -10,9 +10,9 @@ import pytest
 from tests.e2e.browser.conftest import ScreenOf, Told
 from tests.e2e.browser.screen import Screen
 
-APO = '{"rounds": 2, "minibatch": 4, "beam": 1, "max_children": 2}'
+APO = '{"rounds": 1, "minibatch": 4, "beam": 1, "max_children": 1}'
 ABO = '{"rounds": 2, "decompositions": 1, "minibatch": 4, "children": 2}'
-NUMBERS = {"train": "8", "dev": "6", "test": "8", "target_calls": "150", "optimizer_calls": "80"}
+NUMBERS = {"train": "8", "dev": "6", "test": "4", "target_calls": "150", "optimizer_calls": "80"}
 POINTS = (
     "return [...document.querySelectorAll('.plot')].reduce((sum, plot) => sum + "
     "Number(plot.dataset.points), 0)"

@@ -74,18 +74,20 @@ def answers(out: Path) -> int:
     return len(Ledger.read_only(out / "ledger"))
 
 
-async def killed(backend: RayBackend, kill: Callable[[], None]) -> tuple[Optimization, list[Event]]:
-    """A job that is hit when its first round has ended: how it ended, and what a listener has heard
-    who was there all the time.
+async def killed(
+    backend: RayBackend, kills: list[Callable[[], None]]
+) -> tuple[Optimization, list[Event]]:
+    """A job that is hit once at the end of each of its first rounds: how it ended, and what a
+    listener has heard who was there all the time.
     """
     job = await backend.create(ANN, REQUEST)
-    heard, hit = list[Event](), False
+    heard, left = list[Event](), list(kills)
     async with aclosing(_listening(backend, job.id)) as events:
         async for event in events:
             heard.append(event)
-            if event.kind == "trial.round" and not hit:
-                hit = True
-                kill()
+            if event.kind == "trial.round" and left:
+                left.pop(0)()
+    assert not left
     return await backend.get(ANN, job.id), heard
 
 
@@ -102,7 +104,7 @@ async def expect_undisturbed(
 ) -> None:
     out = results(storage, job.id)
     assert job.status == "succeeded", job.error
-    assert job.runs == 2, "it was hit while it ran"
+    assert job.runs == 3, "it was hit twice while it ran"
     assert heard == await backend.events(ANN, job.id, 0, 1000), (
         "what was heard is what stands there"
     )
@@ -116,24 +118,17 @@ async def expect_undisturbed(
     }
 
 
-async def test_a_killed_worker_changes_nothing(
+async def test_a_killed_worker_and_then_a_killed_controller_change_nothing(
     backend: RayBackend, storage: ServiceSettings, undisturbed: Path
 ) -> None:
-    def kill() -> None:
+    def kill_worker() -> None:
         (pid,) = worker_pids(storage)
         os.kill(pid, signal.SIGKILL)
 
-    job, heard = await killed(backend, kill)
-    await expect_undisturbed(backend, storage, job, heard, undisturbed)
-
-
-async def test_a_killed_controller_changes_nothing(
-    backend: RayBackend, storage: ServiceSettings, undisturbed: Path
-) -> None:
-    def kill() -> None:
+    def kill_controller() -> None:
         os.kill(ray.get(open_controller(storage).open.remote()), signal.SIGKILL)
 
-    job, heard = await killed(backend, kill)
+    job, heard = await killed(backend, [kill_worker, kill_controller])
     await expect_undisturbed(backend, storage, job, heard, undisturbed)
 
 

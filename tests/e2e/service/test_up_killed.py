@@ -12,14 +12,14 @@ import pytest
 from cluster.service.client import ServiceClient
 from cluster.service.schemas import Event, OptimizationRequest
 from serving.ledger.store import Ledger
-from tests.e2e.service.up import up
+from tests.e2e.service.up import Up
 from tests.unit.cluster.service.requests import request
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 REQUEST = OptimizationRequest.model_validate(
     request(
-        strategies=[{"name": "iterative_ape", "settings": {"rounds": 6, "pool": 3}}],
-        sizes={"train": 10, "dev": 30, "test": 10},
+        strategies=[{"name": "iterative_ape", "settings": {"rounds": 4, "pool": 3}}],
+        sizes={"train": 10, "dev": 20, "test": 6},
         budget={"target_calls": 5000, "optimizer_calls": 400},
     )
 )
@@ -74,9 +74,10 @@ def expect_private(title_by_port: dict[int, str]) -> None:
 
 
 def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturbed_one(
-    tmp_path: Path,
+    running: Up,
 ) -> None:
-    with up(tmp_path) as service, ServiceClient(service.address) as client:
+    service = running
+    with ServiceClient(service.address) as client:
         job = client.create(REQUEST)
         seen: list[Event] = []
         replicas = deaths = 0
@@ -105,4 +106,4 @@ def test_the_api_shows_the_same_job_after_each_death_and_it_ends_as_an_undisturb
         assert list(client.events(job.id)) == seen
         undisturbed = client.create(REQUEST)
         assert [event.kind for event in client.follow(undisturbed.id)][-1] == "job.succeeded"
-        assert left(tmp_path, job.id) == left(tmp_path, undisturbed.id)
+        assert left(service.storage, job.id) == left(service.storage, undisturbed.id)

@@ -30,7 +30,7 @@ class Up:
     """The service of a storage folder; its port stays the same when it is started again."""
 
     def __init__(self, storage: Path) -> None:
-        self._storage = storage
+        self.storage = storage
         self._port = free_port()
         self._sockets = Path(
             tempfile.mkdtemp(prefix="ray-", dir="/tmp")
@@ -47,7 +47,7 @@ class Up:
         others = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         with self._log.open("w") as said:
             self._process = subprocess.Popen(
-                [*COMMAND, "up", "--storage", str(self._storage), "--port", str(self._port)],
+                [*COMMAND, "up", "--storage", str(self.storage), "--port", str(self._port)],
                 cwd=ROOT,
                 stdout=said,
                 stderr=subprocess.STDOUT,

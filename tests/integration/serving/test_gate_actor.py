@@ -36,7 +36,11 @@ def known(endpoint: RawEndpoint) -> dict[str, Any]:
     return {"model": "m", "base_url": endpoint.base_url, "max_in_flight": MOST}
 
 
-def callers() -> list[Any]:
+@pytest.fixture(scope="module")
+def callers(local_ray: None) -> list[Any]:
+    """Processes that all tests here use: each call of theirs makes a client of its own. The last
+    test kills one.
+    """
     return [ray.remote(CallingProcess).options(num_cpus=0).remote() for _ in range(CALLERS)]
 
 
@@ -50,10 +54,10 @@ async def calls_of(processes: list[Any], endpoint: RawEndpoint) -> list[tuple[in
 
 
 async def test_all_processes_together_keep_to_the_limit_and_each_has_its_share(
-    local_ray: None, endpoint: RawEndpoint
+    callers: list[Any], endpoint: RawEndpoint
 ) -> None:
     with endpoint_actors([endpoint.base_url, endpoint.base_url]):
-        assert await calls_of(callers(), endpoint) == [(CALLS, "SharedGate")] * CALLERS
+        assert await calls_of(callers, endpoint) == [(CALLS, "SharedGate")] * CALLERS
     assert len(endpoint.asked) == CALLERS * CALLS
     assert 4 <= endpoint.peak <= MOST
     middle = Counter(
@@ -64,10 +68,10 @@ async def test_all_processes_together_keep_to_the_limit_and_each_has_its_share(
 
 
 async def test_an_actor_that_dies_in_the_middle_stops_nobody(
-    local_ray: None, endpoint: RawEndpoint
+    callers: list[Any], endpoint: RawEndpoint
 ) -> None:
     actor = endpoint_actor(endpoint.base_url)
-    running = asyncio.create_task(calls_of(callers(), endpoint))
+    running = asyncio.create_task(calls_of(callers, endpoint))
     while len(endpoint.asked) < CALLS // 2 and not running.done():
         await asyncio.sleep(0.01)
     ray.kill(actor)
@@ -76,11 +80,11 @@ async def test_an_actor_that_dies_in_the_middle_stops_nobody(
 
 
 async def test_a_process_that_stands_still_keeps_its_places_and_one_that_is_killed_does_not(
-    local_ray: None,
+    callers: list[Any],
     endpoint: RawEndpoint,
 ) -> None:
     with endpoint_actors([endpoint.base_url]):
-        stopped, other = callers()[:2]
+        stopped, other = callers[:2]
         pid = await stopped.pid.remote()
         endpoint.delay_s = 60.0
         held = stopped.call.remote(known(endpoint), "stopped", MOST)

@@ -4,7 +4,7 @@ Ray.
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
@@ -27,8 +27,11 @@ KEY = "the-key-of-this-test"
 APPLES = "Count: one apple, two pears."
 
 
-def gateway(settings: GatewaySettings, *more: WaitingSettings) -> serve.Application:
-    models: list[Served] = [TargetSettings(), OptimizerSettings()]
+def gateway(
+    settings: GatewaySettings,
+    *more: WaitingSettings,
+    models: Sequence[Served] = (TargetSettings(), OptimizerSettings()),
+) -> serve.Application:
     hosted = {model.label: bind(model, load_engine) for model in models} | {
         model.label: bind(model, load) for model in more
     }
@@ -181,7 +184,9 @@ def test_a_gateway_to_other_machines_wants_a_key_before_anything_is_started() ->
         open_gateway(gateway(nameless), nameless)
 
 
-def test_a_replica_goes_by_the_address_that_serve_really_listens_on(local_ray: None) -> None:
+def test_a_replica_goes_by_the_address_that_serve_really_listens_on(
+    local_ray: None, waiting: WaitingSettings
+) -> None:
     # as a deployment file may have it, which the gateway's own settings know nothing of
     serve.shutdown()
     serve.start(
@@ -195,6 +200,6 @@ def test_a_replica_goes_by_the_address_that_serve_really_listens_on(local_ray: N
             SettingsError,
             match=r"^Other machines could use the models through 0\.0\.0\.0: [^\n]+\.$",
         ):
-            open_gateway(gateway(private), private)
+            open_gateway(gateway(private, waiting, models=()), private)
     finally:
         serve.shutdown()

@@ -5,7 +5,8 @@ import os
 import pickle
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,20 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 @pytest.fixture(scope="module")
 def apps(local_ray: None) -> list[str]:
     return host([OptimizerSettings(), ScriptedSettings(), OptimizerSettings()], load)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def written_to(
+    local_ray: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Ledger, "Future[RemoteLedger]"]]:
+    """A folder, this process's ledger in it, and an actor's attempt to open it: that is given up
+    after 20 s, in which the other tests here go on.
+    """
+    folder = tmp_path_factory.mktemp("written-to")
+    held = Ledger(folder)
+    with ThreadPoolExecutor(1) as pool:
+        yield folder, held, pool.submit(open_ledger, folder)
+    held.close()
 
 
 @pytest.fixture
@@ -202,15 +217,16 @@ async def test_the_ledger_actor_says_what_it_cannot_read_and_storage_error_where
         await CachedModel(ScriptedModel(lambda request: "a"), ledger).complete([ask("a")])
 
 
-async def test_a_ledger_that_another_writes_to_is_refused_in_the_driver(tmp_path: Path) -> None:
-    held = Ledger(tmp_path)
-    refused = asyncio.create_task(asyncio.to_thread(open_ledger, tmp_path))
+async def test_a_ledger_that_another_writes_to_is_refused_in_the_driver(
+    written_to: tuple[Path, Ledger, "Future[RemoteLedger]"],
+) -> None:
+    folder, held, opening = written_to
     with pytest.raises(StorageError, match=f"being written to by process {os.getpid()} on "):
-        await refused
+        await asyncio.wrap_future(opening)
     held.close()
-    opened = await asyncio.to_thread(open_ledger, tmp_path)
+    opened = await asyncio.to_thread(open_ledger, folder)
     opened.close()
-    Ledger(tmp_path, wait_s=0).close()
+    Ledger(folder, wait_s=0).close()
 
 
 class Gated:

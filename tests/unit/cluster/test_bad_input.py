@@ -138,7 +138,8 @@ def test_an_endpoint_without_a_balance_is_quoted_before_anything_starts(tmp_path
 @pytest.mark.parametrize("body", ["<html>hello</html>", "{}", '{"choices": []}', "[1, 2]"])
 def test_an_endpoint_that_answers_with_garbage(tmp_path: Path, body: str) -> None:
     with Endpoint(200, body) as base_url:
-        assert base_url in run(tmp_path, target=f"openai:tiny@{base_url}")
+        target = {"kind": "openai", "model": "tiny", "base_url": base_url, "attempts": 2}
+        assert base_url in run(tmp_path, target=target)
 
 
 @pytest.mark.parametrize("text", [None, "no json", "[]", "{}", '{"prompt": {"steps": 3}}'])
