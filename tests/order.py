@@ -51,9 +51,12 @@ TOGETHER = {
     "tests/e2e/chaos/test_time_is_over.py": "chaos",
     "tests/e2e/service/test_up_killed.py": "up",
     "tests/e2e/browser/test_story.py": "up",
+    "tests/integration/test_faulty_server.py": "gateway",
+    "tests/integration/serving/test_gateway_on_serve.py": "gateway",
 }
 """Files that one process tests, by what they share: a cluster, endpoint and undisturbed run; a
-service.
+service; a Serve that is ended and started with other HTTP settings, which costs the models that
+other tests have hosted.
 """
 
 

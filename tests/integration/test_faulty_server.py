@@ -38,6 +38,13 @@ from tests.integration.serving.test_gateway_on_serve import free_port
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 SIZES = {"train": 8, "dev": 6, "test": 10}
+NARROW: dict[str, dict[str, int]] = {
+    "apo": {"beam": 2, "max_children": 4},
+    "apo_sum": {"beam": 2, "max_children": 4},
+    "abo": {"beam": 2, "decompositions": 2, "children": 2},
+    "hybrid": {"beam": 2, "decompositions": 2},
+}
+"""Settings of the strategies that ask the most."""
 IN_ONE = ("abo",)
 """The strategies of the experiment; each one's own search is tested by itself."""
 
@@ -111,7 +118,7 @@ async def search(server: Server, strategy: str) -> TrialResult:
     plan = TrialPlan(
         id="t",
         task="sums",
-        strategy=STRATEGIES[strategy](rounds=2),
+        strategy=STRATEGIES[strategy](rounds=2, **NARROW.get(strategy, {})),
         strategy_label=strategy,
         selection=Full(),
         selection_label="full",

@@ -104,6 +104,7 @@ def test_a_command_that_is_given_up_leaves_no_answer_to_the_next(
 
 def test_the_longest_files_come_first_and_all_others_stay_as_they_were() -> None:
     assert [name for name in order.SECONDS_BY_FILE if not (TESTS / name).is_file()] == []
+    assert [name for name in order.TOGETHER if not (TESTS.parent / name).is_file()] == []
     names = ["a.py", "integration/test_run.py", "b.py", "e2e/chaos/test_killing.py"]
     items: list[Any] = [Item(file=name) for name in names]
     order.longest_first(items, TESTS)
