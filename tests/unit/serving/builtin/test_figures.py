@@ -18,7 +18,8 @@ from serving.settings import TargetSettings
 from serving.training.evaluate import fresh, measure, of_file
 
 pytestmark = pytest.mark.slow
-ITEMS = 80
+ITEMS = 40
+"""The first of those that are generated or in the file, always the same ones, and answered the same."""
 BBH = Path(__file__).parents[5] / "shared" / "data" / "bbh"
 Figures = dict[str, tuple[float, float | None]]
 

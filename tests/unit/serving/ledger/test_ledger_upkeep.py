@@ -82,16 +82,17 @@ async def test_answers_that_a_full_disk_refused_are_written_later(
 
 @pytest.mark.slow
 def test_a_ledger_of_many_small_segments_is_merged_when_it_is_opened(any_place: str) -> None:
-    for number in range(MOST_SMALL):
-        with Ledger(any_place) as ledger:
+    most = MOST_SMALL if "://" not in any_place else 5  # each opening lists and reads them all
+    for number in range(most):
+        with Ledger(any_place, most_small=most) as ledger:
             ledger.append(entry(0, f"not the first {number}") | entry(number, f"answer {number}"))
     folder = open_folder(any_place)
-    assert len(folder.names(ENDING)) == MOST_SMALL
-    Ledger(any_place).close()
+    assert len(folder.names(ENDING)) == most
+    Ledger(any_place, most_small=most).close()
     assert len(folder.names(ENDING)) == 1
     again = Ledger.read_only(any_place)
-    assert [again.get(key(number)) for number in range(MOST_SMALL)] == [
-        Completion(f"answer {number}", from_ledger=True) for number in range(MOST_SMALL)
+    assert [again.get(key(number)) for number in range(most)] == [
+        Completion(f"answer {number}", from_ledger=True) for number in range(most)
     ]
     assert verify(folder).faults == []
 
