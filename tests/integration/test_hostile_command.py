@@ -20,13 +20,12 @@ ROOT = Path(__file__).parents[2]
 PLANTED = "planted-by-data"
 SETTINGS = {
     "strategies": [
-        {"name": "iterative_ape", "settings": {"rounds": 1, "pool": 2}},
         {
             "name": "abo",
             "settings": {"rounds": 1, "decompositions": 1, "minibatch": 6, "children": 1},
         },
     ],
-    "sizes": {"train": 10, "dev": 8, "test": 8},
+    "sizes": {"train": 10, "dev": 6, "test": 6},
     "sampling": {"max_tokens": 24},
     "target": {"kind": "builtin", "name": "target", "any_data": True},
     "optimizer": {"kind": "builtin", "name": "optimizer", "any_data": True},
@@ -97,6 +96,6 @@ def test_a_run_on_a_hostile_file_ends_well(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "\x1b" not in ended.stdout
     trials = pq.read_table(tmp_path / "out" / "trials.parquet").to_pylist()
-    assert [trial["status"] for trial in trials] == ["finished"] * 2
+    assert [trial["status"] for trial in trials] == ["finished"]
     assert all("missing" not in trial["verdicts_by_purpose"] for trial in trials)
     check_page((tmp_path / "out" / "report.html").read_bytes().decode(), PLANTED)

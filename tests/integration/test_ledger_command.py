@@ -21,6 +21,7 @@ from serving.ledger.coordinator import LedgerCoordinator
 from serving.models import connect
 from serving.settings import OpenAISettings
 from tests.contracts.commands import forked
+from tests.contracts.counting_endpoint import counting_endpoint
 from tests.contracts.paid import asked
 
 pytestmark = pytest.mark.process
@@ -203,8 +204,14 @@ def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touc
     }
     for file, content in files.items():
         file.write_text(content)
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    with Ledger(out / "ledger"):  # as the first run does
+    with (
+        Ledger(out / "ledger"),  # as the first run does
+        counting_endpoint() as endpoint,
+    ):
+        model = {"kind": "openai", "model": "m", "base_url": endpoint.base_url}
+        (tmp_path / "tiny.yaml").write_text(
+            yaml.safe_dump(TINY | {"target": model, "optimizer": model})
+        )
         began = time.monotonic()
         second = subprocess.Popen(
             [*COMMAND, "run", str(tmp_path / "tiny.yaml"), "--out", str(out)],
@@ -219,6 +226,7 @@ def test_a_second_run_into_the_same_folder_is_refused_with_one_sentence_and_touc
             with suppress(ProcessLookupError):
                 second.kill()
         assert time.monotonic() - began > 1
+        assert endpoint.asked.total() == 0
     assert second.returncode == 2, said
     assert f"The ledger {out / 'ledger'} is being written to by process" in said.splitlines()[-1]
     assert "Traceback" not in said

@@ -3,10 +3,12 @@ took. Knows files alone.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
+
+from cluster.apply import TARGET_SETTINGS
 
 COSTS = ("wall_s", "ledger_hits", "prefix_hit_rate", "money")
 """Columns of what a run took, which is another thing each time.
@@ -16,11 +18,15 @@ Tables without any of them are compared byte for byte.
 TABLES = ("trials.parquet", "candidates.parquet")
 
 
-def differences(one: Path, other: Path) -> list[str]:
-    """What of `other` is not as in `one`, a line each; empty where they hold the same."""
+def differences(one: Path, other: Path, asked_otherwise: Collection[str] = ()) -> list[str]:
+    """What of `other` is not as in `one`, a line each; empty where they hold the same.
+
+    `asked_otherwise` names settings of the target model that the two do not share by intention:
+    best prompts carry them.
+    """
     return [
         *(line for name in TABLES for line in _table(one / name, other / name)),
-        *_prompts(one / "best", other / "best"),
+        *_prompts(one / "best", other / "best", asked_otherwise),
     ]
 
 
@@ -51,12 +57,22 @@ def _table(one: Path, other: Path) -> Iterator[str]:
         )
 
 
-def _prompts(one: Path, other: Path) -> Iterator[str]:
+def _prompts(one: Path, other: Path, asked_otherwise: Collection[str]) -> Iterator[str]:
     before, after = (
-        {path.name: path.read_bytes() for path in folder.glob("*.json")} for folder in (one, other)
+        {path.name: _prompt(path, asked_otherwise) for path in folder.glob("*.json")}
+        for folder in (one, other)
     )
     if not before:
         yield "there is no best prompt to compare with"
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             yield f"best/{name} differs"
+
+
+def _prompt(path: Path, asked_otherwise: Collection[str]) -> bytes:
+    if not asked_otherwise:
+        return path.read_bytes()
+    about = json.loads(path.read_bytes())
+    for name in asked_otherwise:
+        about[TARGET_SETTINGS].pop(name, None)
+    return json.dumps(about).encode()

@@ -1,8 +1,8 @@
 """The small experiments that are disturbed, and how the real command runs one. Knows no victim.
 
 Three kinds: both models at the counting endpoint; the target there and the built-in optimizer in a
-replica; both built in. Two of the strategies are twins, which ask for the same things at the same
-time, so that claims are always in question.
+replica; both built in. The strategies are twins, which ask for the same things at the same time, so
+that claims are always in question.
 """
 
 import json
@@ -26,21 +26,17 @@ from tests.e2e.chaos.endpoint import Endpoint
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-c", "from cluster.cli import main; main()"]
-APE = {"rounds": 2, "pool": 4, "beam": 2}
+APO = {
+    "rounds": 2,
+    "beam": 2,
+    "minibatch": 8,
+    "error_groups": 2,
+    "paraphrases": 1,
+    "max_children": 4,
+}
 STRATEGIES = [
-    {"name": "iterative_ape", "settings": APE},
-    {"name": "iterative_ape", "label": "twin", "settings": APE},
-    {
-        "name": "apo",
-        "settings": {
-            "rounds": 2,
-            "beam": 2,
-            "minibatch": 8,
-            "error_groups": 2,
-            "paraphrases": 1,
-            "max_children": 4,
-        },
-    },
+    {"name": "apo", "settings": APO},
+    {"name": "apo", "label": "twin", "settings": APO},
 ]
 SIZES = {"train": 12, "dev": 12, "test": 12}
 ENOUGH = {

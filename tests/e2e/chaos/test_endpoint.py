@@ -113,6 +113,18 @@ def test_costs_may_differ_and_nothing_else(tmp_path: Path) -> None:
     assert differences(one, tmp_path / "nothing") != []
 
 
+def test_how_the_target_was_asked_may_differ_where_it_is_named(tmp_path: Path) -> None:
+    told = '{"prompt": "%s", "target_settings": {"model": "m", "attempts": %s}}'
+    one, two, other = (
+        results(tmp_path / str(at), {"score": [0.5]}, prompt=told % carried)
+        for at, carried in enumerate([("a", 2), ("a", 10), ("b", 10)])
+    )
+    assert differences(one, two) == ["best/one.json differs"]
+    assert differences(one, two, ["attempts"]) == []
+    assert differences(one, two, ["timeout_s"]) == ["best/one.json differs"]
+    assert differences(one, other, ["attempts"]) == ["best/one.json differs"]
+
+
 def test_tables_without_costs_are_the_same_bytes(tmp_path: Path) -> None:
     one, two = (results(tmp_path / name, {"score": [0.5]}) for name in ("one", "two"))
     assert differences(one, two) == []

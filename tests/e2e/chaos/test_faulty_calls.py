@@ -16,15 +16,13 @@ from tests.e2e.chaos.victims import Nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 SHARE = 0.3
+ASKING = {"attempts": 10, "timeout_s": 2.0, "max_in_flight": 16}
 
 
 def test_faulty_calls_change_nothing(
     undisturbed_endpoint: Undisturbed, cluster: Nodes, served: Endpoint, folder: Path
 ) -> None:
-    file = written(
-        at_endpoint(folder, served, attempts=10, timeout_s=2.0, max_in_flight=16),
-        folder / "faulty.yaml",
-    )
+    file = written(at_endpoint(folder, served, **ASKING), folder / "faulty.yaml")
     served.forget()
     served.seed, served.fault_share = SEED, SHARE
     try:
@@ -35,6 +33,6 @@ def test_faulty_calls_change_nothing(
     played = Counter(call.fault for call in served.calls if call.fault)
     assert set(played) == set(FAULTS), f"seed {SEED}"
     assert 0.2 < played.total() / len(served.calls) < 0.4
-    assert differences(undisturbed_endpoint.out, folder / "faulty") == [], (
+    assert differences(undisturbed_endpoint.out, folder / "faulty", ASKING) == [], (
         f"seed {SEED}, faults: {played}"
     )

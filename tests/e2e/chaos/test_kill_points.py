@@ -26,7 +26,7 @@ from tests.e2e.chaos.killing import SEED
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 KILLED = -9
-POINTS = 84
+POINTS = 92
 DEATHS = 4
 """Of one experiment."""
 LATER = 30

@@ -38,8 +38,7 @@ from tests.e2e.chaos.test_kill_points import POINTS
 from tests.e2e.chaos.victims import AGENTS_S, DEATH_S, Nodes, all_gone, is_agent, wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
-AT_ENDPOINT = (["trial"] * 5 + ["ledger"] * 3) * TIMES
-ON_NODES = (["node with trials", "node with replicas"] + ["replica"] * 4) * TIMES
+ON_NODES = (["trial", "replica"] * 2 + ["ledger", "node with trials", "node with replicas"]) * TIMES
 DRIVERS = ["driver"] * 2 * TIMES
 STARTING = 0.3
 """The part of a driver's life that passes before the first answer."""
@@ -49,7 +48,7 @@ STARTING_S = 8.0
 
 def test_at_least_a_hundred_kills_are_planned_over_all_kinds_of_victim() -> None:
     """With those of test_kill_points.py, half of which are in final tests under `budget.total`."""
-    planned = AT_ENDPOINT + ON_NODES + DRIVERS
+    planned = ON_NODES + DRIVERS
     assert len(planned) + POINTS >= 100
     assert set(planned) == {
         "trial",
@@ -61,26 +60,7 @@ def test_at_least_a_hundred_kills_are_planned_over_all_kinds_of_victim() -> None
     }
 
 
-def test_killed_trials_and_ledgers_change_nothing(
-    endpoint_file: Path,
-    undisturbed_endpoint: Undisturbed,
-    cluster: Nodes,
-    served: Endpoint,
-    outcome_counts: OutcomeCounts,
-) -> None:
-    kill_through(
-        endpoint_file,
-        undisturbed_endpoint,
-        AT_ENDPOINT,
-        cluster.kill,
-        cluster.address,
-        served,
-        outcome_counts,
-        Random(f"endpoint {SEED}"),
-    )
-
-
-def test_killed_replicas_and_lost_nodes_change_nothing(
+def test_killed_trials_ledgers_and_replicas_and_lost_nodes_change_nothing(
     mixed_file: Path,
     undisturbed_mixed: Undisturbed,
     cluster: Nodes,

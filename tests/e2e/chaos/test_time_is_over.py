@@ -9,19 +9,12 @@ import pytest
 from cluster.results import read_trials
 from tests.e2e.chaos.comparison import differences
 from tests.e2e.chaos.endpoint import Endpoint
-from tests.e2e.chaos.experiments import SIZES, at_endpoint, running, written
+from tests.e2e.chaos.experiments import APO, SIZES, at_endpoint, running, written
 from tests.e2e.chaos.victims import Nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
-WALL_S = 10.0
-ENDLESS = {
-    "rounds": 200,
-    "beam": 2,
-    "minibatch": 8,
-    "error_groups": 2,
-    "paraphrases": 1,
-    "max_children": 4,
-}
+WALL_S = 6.0
+ENDLESS = {**APO, "rounds": 200}
 """The first round comes at once, the last one never."""
 TESTED = 2 * SIZES["test"]
 
