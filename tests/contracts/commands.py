@@ -3,7 +3,7 @@ and ends with is that of a process of its own, and only the import is shared, wh
 would spend their time on. It ends behind its last words: taking a thousand modules down is as slow
 as loading them, so that is done only where it is asked for.
 
-For commands that need no Ray, whose variables are read when it is imported.
+For commands that need no Ray, or one whose variables are given: they are read when it is imported.
 """
 
 import atexit
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -32,14 +32,22 @@ LOADED = (
 )
 """Modules."""
 ENDS_WITHIN_S = 120
+OfRay = tuple[tuple[str, str], ...]
+"""Variables of Ray's and their values."""
 
 
 def forked(
-    *arguments: str, said_to_it: str = "", to_the_end: bool = False, **environment: str
+    *arguments: str,
+    said_to_it: str = "",
+    to_the_end: bool = False,
+    ray: Mapping[str, str] | None = None,
+    **environment: str,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command in the project's folder, with these variables above this process's own; with
     `to_the_end` up to the
-    interpreter's end, which complains of what a command has left open."""
+    interpreter's end, which complains of what a command has left open; with `ray`, from a process
+    that has imported Ray with these of its variables, and no others."""
+    of_ray = tuple(sorted((ray or {}).items()))
     sys.audit(
         "subprocess.Popen", "promptray", arguments, str(ROOT), environment
     )  # it is one, though another process starts it
@@ -48,16 +56,16 @@ def forked(
         places[0].write_text(said_to_it)
         asked = {
             "arguments": arguments,
-            "environment": dict(os.environ) | environment,
+            "environment": _surroundings(of_ray) | environment,
             "streams": list(map(str, places)),
             "to_the_end": to_the_end,
         }
         try:
-            code = _server().ask(json.dumps(asked))
+            code = _server(*of_ray).ask(json.dumps(asked))
         except (
             BaseException
         ):  # such as a test's time that is over: its answer would be taken for the next command's
-            _server().end()
+            _server(*of_ray).end()
             _server.cache_clear()
             raise
         return subprocess.CompletedProcess(
@@ -66,13 +74,14 @@ def forked(
 
 
 class _Server:
-    def __init__(self) -> None:
+    def __init__(self, of_ray: OfRay) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=_surroundings(of_ray),
         )
         atexit.register(self._process.communicate)
 
@@ -91,8 +100,17 @@ class _Server:
 
 
 @cache
-def _server() -> _Server:
-    return _Server()
+def _server(*of_ray: tuple[str, str]) -> _Server:
+    return _Server(of_ray)
+
+
+def _surroundings(of_ray: OfRay) -> dict[str, str]:
+    """Return this process's variables; where some of Ray's are given, those are all of Ray's."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not (of_ray and name.startswith("RAY_"))
+    } | dict(of_ray)
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 submit again, stop.
 """
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ import yaml
 
 from cluster.apply import apply_prompt
 from serving.storage import Folder, open_folder
+from tests.contracts.commands import forked
 from tests.integration.ray_head import Head, ray_head
 
 ROOT = Path(__file__).parents[2]
@@ -46,15 +45,10 @@ def head(object_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def promptray(head: Head, *arguments: str, code: int = 0, **environment: str) -> str:
     """What a command prints; its complaint where it is to fail."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "cluster.cli", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env=head.client_environment | environment,
-    )
+    of_ray = {
+        name: value for name, value in head.client_environment.items() if name.startswith("RAY_")
+    }
+    ended = forked(*arguments, ray=of_ray | environment)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     return ended.stdout if code == 0 else ended.stderr

@@ -154,8 +154,12 @@ def test_the_key_and_the_size_are_looked_at_behind_serves_own_proxy(client: open
 
 
 def test_a_port_that_serve_does_not_listen_on_is_said(
-    client: openai.OpenAI, settings: GatewaySettings, waiting: WaitingSettings
+    client: openai.OpenAI,
+    settings: GatewaySettings,
+    waiting: WaitingSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("serving.gateway.deployment.LISTENS_WITHIN_S", 1.0)  # it never will
     elsewhere = settings.model_copy(update={"port": free_port()})
     with pytest.raises(EndpointError, match="does not answer"):
         open_gateway(gateway(elsewhere, waiting), elsewhere)
