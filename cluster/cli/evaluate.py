@@ -18,6 +18,7 @@ from cluster.experiment.signals import exit_code
 if TYPE_CHECKING:
     from cluster.evaluation.preparation import PreparedEvaluation
     from cluster.evaluation.summary import Evaluated
+    from cluster.service.schemas import EvaluationSummary
 
 BELOW = 5
 """Exit code where a prompt is below the score that --min asks for."""
@@ -37,23 +38,11 @@ def evaluate(
     grader: options.Grader = None,
     input: options.Input = None,
     target_column: options.TargetColumn = None,
-    least_score: Annotated[
-        float | None,
-        typer.Option(
-            "--min",
-            min=0,
-            max=1,
-            help="The mean score that every prompt must reach; exit code 5: one does not.",
-        ),
-    ] = None,
-    money: Annotated[
-        float | None, typer.Option(help="Budget, in the currency of the prices.")
-    ] = None,
+    least_score: options.LeastScore = None,
+    money: options.WholeMoney = None,
     prices: options.Prices = None,
-    target_calls: Annotated[
-        int | None, typer.Option(help="Budget of paid calls; cached ones are free.")
-    ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Limit of each answer.")] = None,
+    target_calls: options.PaidCalls = None,
+    max_tokens: options.AnswerTokens = None,
     code: options.Code = None,
     out: options.Out = None,
 ) -> None:
@@ -105,6 +94,11 @@ def run_settings(settings: EvaluationSettings) -> int:
             exit_code(),
         )
     _show(evaluated, prepared)
+    return exit_code_of(evaluated)
+
+
+def exit_code_of(evaluated: "Evaluated | EvaluationSummary") -> int:
+    """Return the exit code that says what an evaluation has found."""
     if evaluated.passed is False:
         return BELOW
     if evaluated.least_score is None:
@@ -139,7 +133,7 @@ def _show(evaluated: "Evaluated", prepared: "PreparedEvaluation") -> None:
     say(f"Results: {prepared.out}   Items: {prepared.out.place_of('items.parquet')}")
 
 
-def lines_of(evaluated: "Evaluated") -> list[str]:
+def lines_of(evaluated: "Evaluated | EvaluationSummary") -> list[str]:
     """Return what is to be read below the table: comparisons, failures, and the verdict."""
     lines = []
     many = len(evaluated.comparisons)

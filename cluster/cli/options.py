@@ -75,6 +75,20 @@ Input = Annotated[
 TargetColumn = Annotated[
     str | None, typer.Option(help="The column of the right answer. Default: target.")
 ]
+LeastScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min",
+        min=0,
+        max=1,
+        help="The mean score that every prompt must reach; exit code 5: one does not.",
+    ),
+]
+WholeMoney = Annotated[float | None, typer.Option(help="Budget, in the currency of the prices.")]
+PaidCalls = Annotated[
+    int | None, typer.Option(help="Budget of paid calls; cached ones are free.")
+]
+AnswerTokens = Annotated[int | None, typer.Option(help="Limit of each answer.")]
 Splits = Annotated[
     str | None,
     typer.Option(

@@ -9,10 +9,19 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.cli.console import OUT, say
-from cluster.text.formatting import MISSING, format_verdict, interval, interval_name, plural, share
+from cluster.cli.evaluate import exit_code_of, lines_of
+from cluster.text.formatting import (
+    MISSING,
+    count,
+    format_verdict,
+    interval,
+    interval_name,
+    plural,
+    share,
+)
 
 if TYPE_CHECKING:
-    from cluster.service.schemas import Best, Event, Optimization
+    from cluster.service.schemas import Best, EvaluationSummary, Event, Job
 
 
 def print_event(event: "Event") -> None:
@@ -49,8 +58,31 @@ def print_best(best: "Best") -> None:
     say(f"{best.trial}: dev accuracy {share(best.dev_accuracy)}{items}; {tested}", "dim")
 
 
-def best_on_dev(job: "Optimization") -> str:
-    """Format the best dev accuracy of a job, by task where it has several."""
+def print_summary(found: "EvaluationSummary") -> int:
+    """Print the scores of an evaluation, and return the exit code of `promptray evaluate`."""
+    rows = [
+        (
+            one.prompt,
+            f"{_mean(one.mean)} [{one.low:.3f}, {one.high:.3f}]",
+            f"{one.items:,}",
+            f"{one.missing:,}",
+        )
+        for one in found.prompts
+    ]
+    print_table(("prompt", "score [95% interval]", "items", "missing"), rows)
+    for line in lines_of(found):
+        say(line)
+    return exit_code_of(found)
+
+
+def best_on_dev(job: "Job") -> str:
+    """Format the best dev accuracy of a job, by task where it has several.
+
+    Of an evaluation it is the mean score of each prompt.
+    """
+    if job.object == "evaluation":
+        scores = [f"{one.prompt} {_mean(one.mean)}" for one in job.scores]
+        return ", ".join(scores) or MISSING
     by_task = job.best_dev_accuracy_by_task
     if len(by_task) > 1:
         return ", ".join(f"{task} {share(accuracy)}" for task, accuracy in by_task.items())
@@ -61,7 +93,36 @@ def best_on_dev(job: "Optimization") -> str:
     )
 
 
-def job_status(job: "Optimization") -> str:
+def progress_of(job: "Job") -> str:
+    """Format how far a job is: its trials that have ended, or its answers."""
+    if job.object == "evaluation":
+        return f"{job.answers:,}/{job.answers_wanted:,} answers"
+    return f"{job.trials_done}/{job.trials}"
+
+
+def spending_of(job: "Job") -> str:
+    """Say in a sentence how far a job is, what it has spent, and what it has found."""
+    use = job.usage
+    cached = f"{count(use.ledger_hits)} of them cached"
+    if job.object == "evaluation":
+        passed = {True: " Least score reached.", False: " Least score not reached."}
+        return (
+            f"{progress_of(job)}; {count(use.target_calls)} target and {count(use.grader_calls)} "
+            f"grader calls, {cached}; mean scores: {best_on_dev(job)}."
+            + ("" if job.passed is None else passed[job.passed])
+        )
+    free = f", and {count(use.repeats)} free repeats" if use.repeats else ""
+    return (
+        f"{job.trials_told}; {count(use.target_calls)} target and {count(use.optimizer_calls)} "
+        f"optimizer calls, {cached}{free}; best dev accuracy {best_on_dev(job)}."
+    )
+
+
+def _mean(score: float | None) -> str:
+    return MISSING if score is None else f"{score:.3f}"
+
+
+def job_status(job: "Job") -> str:
     """Format a job's status, with its place in the queue."""
     return f"queued ({job.queue_position})" if job.queue_position else job.status
 

@@ -1,6 +1,7 @@
-"""Build the request for a job of the service from the settings of an experiment."""
+"""Build the requests for jobs of the service from settings, options and files."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from serving.settings.validation import read_mapping
 
 if TYPE_CHECKING:
     from cluster.service.client import ServiceClient
-    from cluster.service.schemas import OptimizationRequest
+    from cluster.service.schemas import EvaluationRequest, OptimizationRequest
 
 _REQUESTED = (
     "name",
@@ -24,6 +25,12 @@ _REQUESTED = (
     "search",
     "concurrency",
 )
+
+
+_FILE = re.compile(r"file-[0-9A-Za-z]+")
+"""The id of an uploaded file."""
+_JOB = re.compile(r"(?P<job>opt-[0-9A-Za-z]+)(?:/(?P<trial>.+))?")
+"""A job's best prompt, or that of one of its trials."""
 
 
 def build_request(
@@ -54,6 +61,52 @@ def build_request(
     given["tasks"] = [_task(client, one) for one in tasks or data.get("tasks") or []]
     # What its operator offers beside promptray's own is known to the service alone.
     return validated(OptimizationRequest, given, STORED)
+
+
+def build_evaluation(
+    client: "ServiceClient",
+    prompts: Sequence[str],
+    data: str,
+    grader: str | None,
+    options: Mapping[str, Any],
+) -> "EvaluationRequest":
+    """Build the request of an evaluation; a data file is uploaded, and prompts are read here.
+
+    Args:
+        client: The client of the service.
+        prompts: Files, texts, or jobs.
+        data: A data file, or the id of an uploaded one.
+        grader: The grader, as an option has it.
+        options: The other fields of the request; None leaves one out.
+
+    Raises:
+        UserError: A file cannot be read, or a setting is wrong.
+    """
+    from cluster.config.overrides import as_grader
+    from cluster.service.schemas import STORED, EvaluationRequest
+    from serving.settings.validation import validated
+
+    given = _set(dict(options)) | {"prompts": [_prompt(text) for text in prompts]}
+    if grader is not None:
+        given["grader"] = as_grader(grader)
+    given["file"] = data if _FILE.fullmatch(data) else client.upload(data).id
+    # What its operator offers is known to the service alone.
+    return validated(EvaluationRequest, given, STORED)
+
+
+def _prompt(given: str) -> dict[str, Any]:
+    from cluster.evaluation.prompts import read_prompt
+
+    if found := _JOB.fullmatch(given):
+        return _set(found.groupdict())
+    named = read_prompt(given)
+    return {"label": named.label[:80], "prompt": named.prompt.to_json()}
+
+
+def _set(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what is given, in mappings inside too."""
+    inner = {key: _set(one) if isinstance(one, dict) else one for key, one in values.items()}
+    return {key: one for key, one in inner.items() if one is not None and one != {}}
 
 
 def _task(client: "ServiceClient", task: Any) -> dict[str, Any]:

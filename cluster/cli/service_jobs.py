@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cluster.cli import options
 from cluster.cli.console import end, say
 from cluster.cli.service_job_output import (
     best_on_dev,
     job_status,
     print_best,
     print_event,
+    print_summary,
     print_table,
+    progress_of,
+    spending_of,
     write_content,
 )
-from cluster.cli.service_job_request import build_request
+from cluster.cli.service_job_request import build_evaluation, build_request
 from cluster.experiment.signals import exit_code
 from cluster.text.formatting import MISSING, count, format_verdict, interval, share
 
@@ -76,6 +80,59 @@ def submit(
 
 
 @jobs.command()
+def evaluate(
+    prompts: Annotated[
+        list[str],
+        typer.Argument(
+            help="Prompts: files of best/, .txt or .md files, the text itself, or JOB or JOB/TRIAL "
+            "for the best prompt of an optimization of the service."
+        ),
+    ],
+    data: Annotated[str, typer.Option(help="A data file to upload, or the id of an upload.")],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "--model", help="Label of a model that the service offers."),
+    ] = None,
+    grader: options.Grader = None,
+    input: options.Input = None,
+    target_column: options.TargetColumn = None,
+    least_score: options.LeastScore = None,
+    money: options.WholeMoney = None,
+    target_calls: options.PaidCalls = None,
+    max_tokens: options.AnswerTokens = None,
+    name: Annotated[str | None, typer.Option(help="Name of the job.")] = None,
+    wait: Annotated[bool, typer.Option(help="Show its events, and at its end its scores.")] = False,
+    service: Service = None,
+) -> None:
+    """Score prompts on a whole data set in the service, and compare them.
+
+    The exit code says whether --min is reached with --wait alone.
+    """
+    given = {
+        "target": target,
+        "columns": {"input": input, "target": target_column},
+        "budget": {"target_calls": target_calls, "money": money},
+        "sampling": {"max_tokens": max_tokens},
+        "min": least_score,
+        "name": name,
+    }
+    with _client(service) as client:
+        job = client.evaluate(build_evaluation(client, prompts, data, grader, given))
+        say(f"{job.id} is {job.status}.")
+        if wait:
+            _follow(client, job.id)
+            if code := print_summary(client.summary(job.id)):
+                raise typer.Exit(code)
+
+
+@jobs.command()
+def summary(id: Id, service: Service = None) -> None:
+    """Show what an evaluation has found."""
+    with _client(service) as client:
+        print_summary(client.summary(id))
+
+
+@jobs.command()
 def estimate(
     file: File = None,
     task: Tasks = None,
@@ -102,7 +159,7 @@ def list_jobs(
 ) -> None:
     """List the newest jobs."""
     with _client(service) as client:
-        rows = [job for job, _ in zip(client.jobs(status, owner), range(most), strict=False)]
+        rows = [job for job, _ in zip(client.all_jobs(status, owner), range(most), strict=False)]
     print_table(
         ("id", "name", "owner", "status", "trials", "target calls", "best dev accuracy"),
         [
@@ -111,7 +168,7 @@ def list_jobs(
                 job.name,
                 job.owner,
                 job_status(job),
-                f"{job.trials_done}/{job.trials}",
+                progress_of(job),
                 count(job.usage.target_calls),
                 best_on_dev(job),
             )
@@ -126,13 +183,7 @@ def show(id: Id, service: Service = None) -> None:
     with _client(service) as client:
         job = client.job(id)
     say(f"{job.id}  {job.name}  of {job.owner}: {job_status(job)}")
-    repeats = count(job.usage.repeats)
-    free = f", and {repeats} free repeats" if job.usage.repeats else ""
-    say(
-        f"{job.trials_told}; {count(job.usage.target_calls)} target and "
-        f"{count(job.usage.optimizer_calls)} optimizer calls, {count(job.usage.ledger_hits)} of "
-        f"them cached{free}; best dev accuracy {best_on_dev(job)}."
-    )
+    say(spending_of(job))
     for line in filter(None, (job.paused, job.error.message if job.error else "")):
         say(line, "yellow")
 

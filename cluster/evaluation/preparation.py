@@ -8,7 +8,7 @@ from cluster.config.experiment import Recorded
 from cluster.config.grader import judge_requests
 from cluster.evaluation.data import WholeData, load_whole
 from cluster.evaluation.settings import EvaluationSettings
-from cluster.experiment.preflight import as_target, check_models
+from cluster.experiment.preflight import Question, as_target, check_models
 from cluster.experiment.prepare import (
     SETTINGS_FILE,
     check_data,
@@ -38,6 +38,11 @@ class PreparedEvaluation:
     """The model that the grader calls; None where it calls none."""
 
     @property
+    def models(self) -> tuple[ModelSettings, ...]:
+        """Return the models that are called."""
+        return (self.settings.target_model, *([self.judge] if self.judge else []))
+
+    @property
     def course(self) -> str:
         """Return a hash that is equal for evaluations that ask the same."""
         named = self.settings.model_dump(mode="json", exclude=_NO_PART_OF_THE_COURSE)
@@ -59,16 +64,25 @@ def prepare_evaluation(settings: EvaluationSettings) -> PreparedEvaluation:
     notes = differing_versions(settings.recorded, recorded.versions)
     out = make_results_folder(settings)
     _expect_free(out, settings)
-    target = settings.target_model
     judge = settings.judge_of(data.grader)
-    questions = [(target, as_target(settings.sampling.build()))]
-    if judge:
-        questions += [(judge, request) for request in judge_requests(data.grader)]
+    questions = questions_of(settings, data)
     run_blocking(lambda: check_models(questions))
     settings = settings.completed(out.absolute().place, recorded)
     if not out.exists(SETTINGS_FILE):
         write_settings(settings, out)
     return PreparedEvaluation(settings, data, out, notes, judge)
+
+
+def questions_of(settings: EvaluationSettings, data: WholeData) -> tuple[Question, ...]:
+    """Return each model of an evaluation with each form of its requests; see preflight.
+
+    Raises:
+        SettingsError: The grader calls a model, and names none that can be paid.
+    """
+    questions = [(settings.target_model, as_target(settings.sampling.build()))]
+    if judge := settings.judge_of(data.grader):
+        questions += [(judge, request) for request in judge_requests(data.grader)]
+    return tuple(questions)
 
 
 def _expect_free(out: Folder, settings: EvaluationSettings) -> None:

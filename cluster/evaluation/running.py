@@ -15,26 +15,29 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cluster.evaluation.context import HOLDER, EvaluationContext, Spending, until_stopped
 from cluster.evaluation.preparation import PreparedEvaluation
 from cluster.evaluation.settings import SUMMARY_FILE
 from cluster.evaluation.summary import Evaluated, comparisons, summaries
 from cluster.experiment.outage_notices import reporting_outages
 from cluster.experiment.prepare import write_settings
 from cluster.ray_runtime.hosting import host_models
-from cluster.ray_runtime.session import ray_session
 from cluster.results.items import ITEMS, ITEMS_FILE, ITEMS_FOLDER, answer_row, packed
 from cluster.trial.budget import price_list_of
 from cluster.trial.guards import grader_with, with_ledger
 from optimizer.budget.call_budget import Budget, Budgeted, Usage
 from optimizer.budget.cost import Role
-from optimizer.errors import BudgetExhausted, EndpointError
+from optimizer.budget.paying import Paying
+from optimizer.errors import BudgetExhausted, EndpointError, QuotaExhausted
 from optimizer.evaluation.evaluator import Evaluation
 from optimizer.outcome_counts import OutcomeCounts
 from optimizer.prompt import Prompt
 from optimizer.selection import Full
 from optimizer.tasks.columns import visible_row
 from optimizer.types import Answer, Example
-from serving.budget import open_budget
+from serving.budget import BudgetClient, open_budget
+from serving.budget.combined import CombinedBudget
+from serving.concurrency.circuit_breaker import pause_of
 from serving.concurrency.gate_actor import endpoint_actors
 from serving.ledger.actor import open_ledger
 from serving.ledger.coordinator import LedgerClient
@@ -48,11 +51,14 @@ CHUNK = 256
 """Items of one prompt that are asked together and leave memory together [ours]."""
 Watch = Callable[[int, int], None]
 """Is told how many answers there are, and how many there will be."""
-_HOLDER = "evaluation"
+_ALONE = EvaluationContext()
 
 
 def run_evaluation(
-    prepared: PreparedEvaluation, tell: Callable[[str], None], watch: Watch
+    prepared: PreparedEvaluation,
+    tell: Callable[[str], None],
+    watch: Watch,
+    context: EvaluationContext = _ALONE,
 ) -> Evaluated:
     """Ask the model for all items under all prompts, and write items and summary.
 
@@ -60,23 +66,29 @@ def run_evaluation(
         prepared: The prepared evaluation.
         tell: Is told each phase, and what does not end the run.
         watch: Is told the progress.
+        context: What it runs in.
 
     Raises:
         UserError: The settings, a file or Ray's set-up is at fault.
         EndpointError: The model or Ray does not answer, or nothing could be measured.
+        EvaluationStopped: The context has stopped it.
+        QuotaExhausted: Its owner's quota is used up.
     """
-    models: list[ModelSettings] = [prepared.settings.target_model]
-    if prepared.judge:
-        models.append(prepared.judge)
+    models = prepared.models
     tell("Starting Ray")
-    with ray_session():
+    with context.session():
         host_models(models, tell)
         endpoints = [model.endpoint for model in models if model.endpoint is not None]
-        with endpoint_actors(endpoints), open_ledger(prepared.out / "ledger") as ledger:
-            write_settings(prepared.settings, prepared.out)
-            for damage in ledger.damage:
-                tell(damage)
-            evaluated = run_blocking(lambda: _evaluated(prepared, ledger, tell, watch))
+        remote = open_ledger(prepared.out / "ledger")
+        try:
+            with endpoint_actors(endpoints), remote as ledger:
+                write_settings(prepared.settings, prepared.out)
+                for damage in ledger.damage:
+                    tell(damage)
+                evaluated = run_blocking(lambda: _evaluated(prepared, ledger, tell, watch, context))
+        finally:
+            if context.lasting:
+                remote.end()
     prepared.out.write(SUMMARY_FILE, (json.dumps(evaluated.to_json(), indent=2) + "\n").encode())
     return evaluated
 
@@ -101,19 +113,22 @@ class _Scores:
 
 
 async def _evaluated(
-    prepared: PreparedEvaluation, ledger: LedgerClient, tell: Callable[[str], None], watch: Watch
+    prepared: PreparedEvaluation,
+    ledger: LedgerClient,
+    tell: Callable[[str], None],
+    watch: Watch,
+    context: EvaluationContext = _ALONE,
 ) -> Evaluated:
     settings, target = prepared.settings, prepared.settings.target_model
     model_by_role: dict[Role, ModelSettings] = {"target": target}
     if prepared.judge:
         model_by_role["grader"] = prepared.judge
-    clients = {role: connect(model) for role, model in model_by_role.items()}
-    limits, budget = settings.budget.limits(), None
-    if limits.bounded:
-        budget = open_budget(prepared.out, limits, {}, course=prepared.course)
-        prices_by_role = {role: price_list_of(model, role) for role, model in model_by_role.items()}
-        await budget.of(_HOLDER).begin(ledger, prices_by_role)
-    paying = budget.of(_HOLDER) if budget else None
+    clients = {role: connect(model, context.group) for role, model in model_by_role.items()}
+    limits = settings.budget.limits()
+    budget = (
+        open_budget(prepared.out, limits, {}, course=prepared.course) if limits.bounded else None
+    )
+    paying = await _paying(budget, context, ledger, model_by_role)
     usage_by_role = {role: Budget(None, role) for role in model_by_role}
     counts = OutcomeCounts()
     asked = {
@@ -133,14 +148,20 @@ async def _evaluated(
         else None,
     )
     asking = _Asking(prepared, evaluation, watch)
+
+    def spending() -> Spending:
+        used = {role: budget.usage for role, budget in usage_by_role.items()}
+        return Spending(used, _money(model_by_role, used), pause_of(*clients.values()))
+
     try:
         async with reporting_outages(tell, *clients.values()):
-            await asking.run()
+            await until_stopped(asking.run(), context, spending)
     finally:
-        if paying:
-            await paying.close(done=False)
         if budget:
+            await budget.of(HOLDER).close(done=False)
             await asyncio.to_thread(budget.stop)
+            if context.lasting:
+                budget.end()
     scores = {label: found.padded for label, found in asking.scores.items()}
     if all(value is None for values in scores.values() for value in values) and not asking.ended:
         most = max(counts.failures, key=lambda failure: failure.calls, default=None)
@@ -149,7 +170,7 @@ async def _evaluated(
             f"Nothing could be measured: no answer of {target.label} came{why}; once it answers, "
             "the same command continues where this one ended."
         )
-    spent = {role: usage.usage for role, usage in usage_by_role.items()}
+    spent = spending()
     return Evaluated(
         data=prepared.data.name,
         target=target.label,
@@ -164,11 +185,32 @@ async def _evaluated(
         least_score=settings.least_score,
         complete=not asking.ended,
         ended=asking.ended,
-        calls=sum(usage.calls for usage in spent.values()),
-        cached=sum(usage.ledger_hits for usage in spent.values()),
-        money=_money(model_by_role, spent),
+        calls=sum(usage.calls for usage in spent.usage_by_role.values()),
+        cached=sum(usage.ledger_hits for usage in spent.usage_by_role.values()),
+        money=spent.money,
         failures=counts.failures,
     )
+
+
+async def _paying(
+    budget: BudgetClient | None,
+    context: EvaluationContext,
+    ledger: LedgerClient,
+    model_by_role: Mapping[Role, ModelSettings],
+) -> Paying | None:
+    """Begin to spend, and return who pays; None where neither budget nor owner has a limit."""
+    paying: Paying | None = None
+    if budget:
+        own = budget.of(HOLDER)
+        await own.begin(
+            ledger, {role: price_list_of(model, role) for role, model in model_by_role.items()}
+        )
+        paying = own
+    if context.owner:
+        await context.owner.begin()
+        # Both must permit a call: the evaluation's limits, and the day of its owner.
+        paying = CombinedBudget(paying, context.owner) if paying else context.owner
+    return paying
 
 
 def _money(
@@ -237,6 +279,8 @@ class _Asking:
         work = [(prompt, example) for example in examples]
         try:
             return await self._evaluation.answers(work, "validate")
+        except QuotaExhausted:
+            raise  # of a quota there is more tomorrow: the evaluation goes on from here then
         except BudgetExhausted as refusal:
             self.ended = self.ended or str(refusal)
             return await self._evaluation.read(work, refusal.answered)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
+from optimizer.errors import shortened
 from optimizer.outcome_counts import Failure
 from optimizer.statistics import (
     Estimate,
@@ -95,6 +96,18 @@ class Evaluated:
         if False in known:
             return False
         return None if None in known else True
+
+    @property
+    def sentence(self) -> str:
+        """Say what each prompt scored, and why not more was asked."""
+        scores = ", ".join(
+            f"{shortened(one.prompt, 80)} {'-' if one.mean is None else format(one.mean, '.3f')}"
+            for one in self.prompts
+        )
+        reached = {True: " The least score is reached.", False: " The least score is not reached."}
+        ended = f" It is not complete: {self.ended}" if self.ended else ""
+        said = "" if self.passed is None else reached[self.passed]
+        return f"Mean scores: {scores}.{said}{ended}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of OUT/summary.json."""

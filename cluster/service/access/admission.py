@@ -18,7 +18,7 @@ from cluster.search.searchers import Grid, Random
 from cluster.search.searchers.searcher import TRIALS
 from cluster.service.access.graders import expect_grader, judge_labels
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.schemas import OptimizationRequest
+from cluster.service.schemas import EvaluationRequest, OptimizationRequest
 from cluster.service.schemas.plain import harmless_settings
 from optimizer.errors import SettingsError, shortened, unknown_name
 from optimizer.selection import SELECTION_RULES
@@ -43,8 +43,7 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
         SettingsError: A model is not offered, a setting may not be searched, or a name is unknown.
     """
     service.components.import_all()  # the operator's names; those of the request are looked up
-    if request.name.startswith("."):
-        raise SettingsError(f"A job's name does not begin with a dot; {request.name!r} does.")
+    _expect_a_name(request.name)
     for task in request.tasks:
         if (task.file is None) == (task.generated is None):
             raise SettingsError("A task names a file or a generated task, one of them.")
@@ -53,9 +52,7 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
                 "A generated task has no dev_file, no test_file and no columns; leave them out."
             )
         _expect_known("generated task", task.generated, named(TASKS))
-    offered = {
-        model.label: given for model, given in zip(service.parsed, service.models, strict=True)
-    }
+    offered = offered_models(service)
     judges: list[str] = []
     for task in request.tasks:
         if task.graded_by is not None:
@@ -65,6 +62,65 @@ def expect_offered(request: OptimizationRequest, service: ServiceSettings) -> di
     for name in names:
         _expect_known("model of this service", name, offered)
     return {name: offered[name] for name in dict.fromkeys(names)}
+
+
+def offered_models(service: ServiceSettings) -> dict[str, ModelText]:
+    """Return the models that the operator offers, by label."""
+    return {model.label: given for model, given in zip(service.parsed, service.models, strict=True)}
+
+
+def expect_named(
+    request: OptimizationRequest | EvaluationRequest, service: ServiceSettings
+) -> dict[str, ModelText]:
+    """Return the models that a job's request names, by label.
+
+    Raises:
+        SettingsError: `expect_offered` or `expect_evaluable` refuses it.
+    """
+    if isinstance(request, EvaluationRequest):
+        return expect_evaluable(request, service)
+    return expect_offered(request, service)
+
+
+def expect_evaluable(
+    request: EvaluationRequest, service: ServiceSettings
+) -> dict[str, ModelText]:
+    """Return the models that an evaluation names, as `expect_offered` does those of a search.
+
+    Raises:
+        SettingsError: A model or a grader is not offered, or the prompt of a job is still to be
+            looked up.
+    """
+    service.components.import_all()
+    _expect_a_name(request.name)
+    if any(prompt.job is not None for prompt in request.prompts):
+        raise SettingsError(
+            "The best prompt of a job is looked up when an evaluation is requested; give a text."
+        )
+    offered = offered_models(service)
+    judges: tuple[str, ...] = ()
+    if request.grader is not None:
+        expect_grader(request.grader, offered)
+        judges = judge_labels(request.grader, offered)
+    names = (request.target, *judges)
+    for name in names:
+        _expect_known("model of this service", name, offered)
+    return {name: offered[name] for name in names}
+
+
+def expect_few_answers(items: int, request: EvaluationRequest, service: ServiceSettings) -> None:
+    """Refuse an evaluation that wants more answers than the operator allows examples.
+
+    Raises:
+        SettingsError: It does.
+    """
+    wanted = items * len(request.prompts)
+    if wanted > service.limits.examples:
+        raise SettingsError(
+            f"The evaluation wants {wanted:,} answers ({items:,} rows under "
+            f"{len(request.prompts):,} prompts), more than the {service.limits.examples:,} that "
+            "this service takes: name fewer prompts, or send a smaller file."
+        )
 
 
 def expect_harmless(request: OptimizationRequest, labels: Collection[str]) -> tuple[str, ...]:
@@ -211,6 +267,11 @@ def requested_trials(request: OptimizationRequest, service: ServiceSettings) -> 
     """Return how many trials the job has; plans none of them."""
     points = _points(request, service) if request.search else len(request.strategies)
     return len(request.tasks) * len(set(request.seeds)) * points
+
+
+def _expect_a_name(name: str) -> None:
+    if name.startswith("."):
+        raise SettingsError(f"A job's name does not begin with a dot; {name!r} does.")
 
 
 def _expect_known(noun: str, name: str | None, known: Collection[str]) -> None:

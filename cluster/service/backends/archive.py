@@ -10,12 +10,21 @@ from typing import Any
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.prepare import settings_place
+from cluster.service.backends.archived_evaluation import holds_evaluation, read_archived_evaluation
 from cluster.service.backends.archived_job import ArchivedJob, job_id, read_archived_job
 from cluster.service.core.backend import Principal
 from cluster.service.core.errors import Conflict, Damaged
 from cluster.service.core.job_record import DamagedJob
 from cluster.service.core.pagination import page_of, unknown_job
-from cluster.service.schemas import Estimate, Event, Optimization, OptimizationRequest, Page
+from cluster.service.schemas import (
+    Estimate,
+    EvaluationRequest,
+    Event,
+    Job,
+    JobKind,
+    OptimizationRequest,
+    Page,
+)
 from optimizer.errors import DataError, PromptrayError
 from serving.storage import Folder, open_folder
 
@@ -23,6 +32,7 @@ READ_ONLY = (
     "This service only shows finished results; a service that runs jobs is started with promptray "
     "up."
 )
+NO_SETTINGS = "This job is an evaluation: it has no trials, and no settings of them."
 OWNER = "local"
 
 
@@ -46,12 +56,13 @@ class ArchiveBackend:
         """
         archived: list[ArchivedJob] = []
         problems: list[PromptrayError] = []
-        self._damaged: dict[str, Optimization] = {}
+        self._damaged: dict[str, Job] = {}
         for place in folders:
             folder = open_folder(place).absolute()
             settings_place(folder)  # raises: a folder without settings is a typing error
             try:
-                archived.append(read_archived_job(folder, owner))
+                read = read_archived_evaluation if holds_evaluation(folder) else read_archived_job
+                archived.append(read(folder, owner))
             except Exception as problem:  # noqa: BLE001
                 # Whatever is wrong with one folder, the others are shown.
                 problems.append(_as_promptray_error(folder, problem))
@@ -72,8 +83,11 @@ class ArchiveBackend:
         return [job.error.message for job in self._damaged.values() if job.error]
 
     async def create(
-        self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
-    ) -> Optimization:
+        self,
+        principal: Principal,
+        request: OptimizationRequest | EvaluationRequest,
+        idempotency_key: str | None = None,
+    ) -> Job:
         """Refuse: this backend runs nothing.
 
         Raises:
@@ -91,7 +105,7 @@ class ArchiveBackend:
         """
         raise Conflict(READ_ONLY)
 
-    async def get(self, principal: Principal, id: str) -> Optimization:
+    async def get(self, principal: Principal, id: str) -> Job:
         """See JobBackend.get."""
         if id in self._damaged and principal.may_see(self._damaged[id].owner):
             return self._damaged[id]
@@ -104,17 +118,18 @@ class ArchiveBackend:
         limit: int,
         status: str | None = None,
         owner: str | None = None,
-    ) -> Page[Optimization]:
+        kind: JobKind | None = None,
+    ) -> Page[Job]:
         """See JobBackend.page."""
         jobs = [job for job in self._jobs if principal.may_see(job.owner)]
-        return page_of([job for job in jobs if owner in (None, job.owner)], after, limit, status)
+        return page_of([job for job in jobs if owner in (None, job.owner)], after, limit, status, kind)
 
     @property
-    def _jobs(self) -> list[Optimization]:
+    def _jobs(self) -> list[Job]:
         """Return all jobs, those that cannot be shown last."""
         return [*(one.job for one in self._archived.values()), *self._damaged.values()]
 
-    async def cancel(self, principal: Principal, id: str) -> Optimization:
+    async def cancel(self, principal: Principal, id: str) -> Job:
         """Refuse: the job is over.
 
         Raises:
@@ -124,7 +139,7 @@ class ArchiveBackend:
         self._visible(principal, id)
         raise Conflict(READ_ONLY)
 
-    async def resume(self, principal: Principal, id: str) -> Optimization:
+    async def resume(self, principal: Principal, id: str) -> Job:
         """Refuse: this backend runs nothing.
 
         Raises:
@@ -146,7 +161,10 @@ class ArchiveBackend:
 
     async def settings(self, principal: Principal, id: str) -> ExperimentSettings:
         """See JobBackend.settings."""
-        return self._visible(principal, id).settings
+        settings = self._visible(principal, id).settings
+        if settings is None:
+            raise Conflict(NO_SETTINGS)
+        return settings
 
     async def results(self, principal: Principal, id: str) -> Folder:
         """See JobBackend.results."""

@@ -28,6 +28,7 @@ from cluster.service.schemas import (
     Event,
     EventKind,
     Fault,
+    Job,
     JobStatus,
     Optimization,
     OptimizationRequest,
@@ -51,8 +52,9 @@ _END_BY_STATUS: dict[JobStatus, EventKind] = {status: kind for kind, status in E
 class ArchivedJob:
     """One results folder as a job."""
 
-    job: Optimization
-    settings: ExperimentSettings
+    job: Job
+    settings: ExperimentSettings | None
+    """None for an evaluation."""
     folder: Folder
     events: tuple[Event, ...]
 

@@ -16,18 +16,28 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError
 from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.preflight import Question
 from cluster.experiment.prepare import SETTINGS_FILE
-from cluster.service.access.admission import expect_offered
+from cluster.service.access.admission import expect_named
 from cluster.service.access.spenders import JobShare
 from cluster.service.backends.broadcast import EventBroadcaster
 from cluster.service.backends.estimates import Probes, planned, reach_all, unmeasured
 from cluster.service.core.backend import Principal
-from cluster.service.core.errors import Damaged, NotFound
+from cluster.service.core.errors import Conflict, Damaged, NotFound
 from cluster.service.core.job_record import Filed
 from cluster.service.core.pagination import page_of, unknown_job
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.jobs.controller_actor import open_controller
+from cluster.service.jobs.evaluation_mapping import checked_questions
 from cluster.service.jobs.request_mapping import admit, experiment_settings, stored_settings
-from cluster.service.schemas import Estimate, Event, Optimization, OptimizationRequest, Page
+from cluster.service.schemas import (
+    EVALUATION_ID,
+    Estimate,
+    EvaluationRequest,
+    Event,
+    Job,
+    JobKind,
+    OptimizationRequest,
+    Page,
+)
 from cluster.service.stores.check_pool import CheckPool
 from cluster.service.stores.job_store import Store
 from cluster.service.stores.threads import OWN, ReadingThreads
@@ -39,7 +49,7 @@ from serving.runtime.supervision import LASTING
 from serving.storage import Folder, open_folder
 
 T = TypeVar("T")
-_ID = re.compile(r"opt-[0-9A-Za-z]{1,64}")
+_ID = re.compile(r"(?:opt|eval)-[0-9A-Za-z]{1,64}")
 """The form of a job's id. It becomes the name of a folder, so no other text is looked up."""
 _SERVICE = "the service"
 ANSWERS_WITHIN_S = 60.0
@@ -108,14 +118,18 @@ class RayBackend:
         return own + self._follower.faults(LASTING)
 
     async def create(
-        self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
-    ) -> Optimization:
+        self,
+        principal: Principal,
+        request: OptimizationRequest | EvaluationRequest,
+        idempotency_key: str | None = None,
+    ) -> Job:
         """See JobBackend.create."""
         admit(request, self._service)
-        id = f"opt-{secrets.token_hex(12)}"
+        evaluates = isinstance(request, EvaluationRequest)
+        id = f"{EVALUATION_ID if evaluates else 'opt-'}{secrets.token_hex(12)}"
         questions = await self._checks.run(
             principal.owner,
-            planned,
+            checked_questions if evaluates else planned,
             request,
             self._service,
             self._store.results(id).place,
@@ -154,7 +168,7 @@ class RayBackend:
         )
         await reach_all(questions)
 
-    async def get(self, principal: Principal, id: str) -> Optimization:
+    async def get(self, principal: Principal, id: str) -> Job:
         """See JobBackend.get."""
         await self._expect_visible(principal, id)
         return await self._job(id)
@@ -166,22 +180,23 @@ class RayBackend:
         limit: int,
         status: str | None = None,
         owner: str | None = None,
-    ) -> Page[Optimization]:
+        kind: JobKind | None = None,
+    ) -> Page[Job]:
         """See JobBackend.page."""
-        jobs: list[Optimization] = await self._call(lambda controller: controller.jobs.remote())
+        jobs: list[Job] = await self._call(lambda controller: controller.jobs.remote())
         own = [job for job in jobs if principal.may_see(job.owner) and owner in (None, job.owner)]
-        return page_of(own, after, limit, status)
+        return page_of(own, after, limit, status, kind)
 
-    async def cancel(self, principal: Principal, id: str) -> Optimization:
+    async def cancel(self, principal: Principal, id: str) -> Job:
         """See JobBackend.cancel."""
         await self._expect_visible(principal, id)
         return await self._call(lambda controller: controller.cancel.remote(id))
 
-    async def resume(self, principal: Principal, id: str) -> Optimization:
+    async def resume(self, principal: Principal, id: str) -> Job:
         """See JobBackend.resume."""
         owner = await self._expect_visible(principal, id)
         filed = await self._threads.run(principal.owner, self._store.filed, id)
-        expect_offered(filed.request, self._service)
+        expect_named(filed.request, self._service)
         return await self._call(
             lambda controller: controller.resume.remote(id, self._limits(owner))
         )
@@ -229,6 +244,8 @@ class RayBackend:
     def _settings(self, id: str) -> ExperimentSettings:
         """Return the settings that the job wrote, or before its start those of its request."""
         out, request = self._store.results(id), self._store.filed(id).request
+        if isinstance(request, EvaluationRequest):
+            raise Conflict(f"{id} is an evaluation, which has no trials and no settings of them.")
         if not out.exists(SETTINGS_FILE):
             return experiment_settings(request, self._service, out)
         return stored_settings(request, self._service, out)
@@ -258,14 +275,14 @@ class RayBackend:
         except UserError:
             return (await self._job(id)).owner
 
-    async def _job(self, id: str) -> Optimization:
+    async def _job(self, id: str) -> Job:
         """Return a job from the controller.
 
         Raises:
             NotFound: There is no such job.
         """
         try:
-            job: Optimization = await self._call(lambda controller: controller.get.remote(id))
+            job: Job = await self._call(lambda controller: controller.get.remote(id))
         except NotFound:
             raise unknown_job(id) from None
         return job

@@ -28,12 +28,16 @@ from cluster.service.core.settings import ServiceSettings
 from cluster.service.jobs.request_mapping import admit
 from cluster.service.schemas import (
     Estimate,
+    EvaluationRequest,
     Event,
+    Job,
+    JobKind,
     Optimization,
     OptimizationRequest,
     Page,
     TaskOutlook,
 )
+from optimizer.errors import DataError
 from serving.runtime.supervision import Supervisor, describe
 from serving.storage import Folder
 
@@ -60,13 +64,16 @@ class ReplayBackend(ArchiveBackend):
 
         Raises:
             StorageError: A folder is no results folder at all.
-            DataError: None of the folders can be read.
+            DataError: None of the folders can be read, or none is that of an optimization.
             SettingsError: None of the folders has settings that can be read.
         """
         super().__init__(folders)
         self._service = service or ServiceSettings()
-        self._template = next(iter(self._archived.values()))
-        self._results = read_trials(self._template.folder)
+        template = next((one for one in self._archived.values() if one.settings), None)
+        if template is None:
+            raise DataError("None of the folders is that of an optimization, which can be replayed.")
+        self._template = template
+        self._results = read_trials(template.folder)
         self._every_s = every_s
         self._jobs_at_once = jobs_at_once
         self._played: dict[str, PlayedJob] = {}
@@ -77,12 +84,16 @@ class ReplayBackend(ArchiveBackend):
         await self._tasks.close()
 
     async def create(
-        self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
-    ) -> Optimization:
+        self,
+        principal: Principal,
+        request: OptimizationRequest | EvaluationRequest,
+        idempotency_key: str | None = None,
+    ) -> Job:
         """Create a job that replays the first folder, whatever the request asks for.
 
         Raises:
             SettingsError: The request is one that a service that runs jobs would refuse.
+            Conflict: It asks for an evaluation.
             OverQuota: Too many jobs are open.
         """
         owner = principal.owner
@@ -93,6 +104,8 @@ class ReplayBackend(ArchiveBackend):
             ):
                 return played.job
         admit(request, self._service)
+        if isinstance(request, EvaluationRequest):
+            raise Conflict("This service only replays a finished optimization: it evaluates nothing.")
         open_jobs = self._open_jobs(owner)
         if open_jobs >= (self._jobs_at_once or MOST_JOBS) or len(self._played) >= MOST_JOBS:
             raise OverQuota(
@@ -161,7 +174,7 @@ class ReplayBackend(ArchiveBackend):
             can_pay=None,
         )
 
-    async def get(self, principal: Principal, id: str) -> Optimization:
+    async def get(self, principal: Principal, id: str) -> Job:
         """See JobBackend.get."""
         played = self._find(principal, id)
         return played.job if played else await super().get(principal, id)
@@ -173,13 +186,14 @@ class ReplayBackend(ArchiveBackend):
         limit: int,
         status: str | None = None,
         owner: str | None = None,
-    ) -> Page[Optimization]:
+        kind: JobKind | None = None,
+    ) -> Page[Job]:
         """See JobBackend.page."""
         jobs = [*(played.job for played in reversed(self._played.values())), *self._jobs]
         seen = [job for job in jobs if principal.may_see(job.owner) and owner in (None, job.owner)]
-        return page_of(seen, after, limit, status)
+        return page_of(seen, after, limit, status, kind)
 
-    async def cancel(self, principal: Principal, id: str) -> Optimization:
+    async def cancel(self, principal: Principal, id: str) -> Job:
         """See JobBackend.cancel."""
         played = self._find(principal, id)
         if played is None:
@@ -193,7 +207,7 @@ class ReplayBackend(ArchiveBackend):
         )
         return played.job
 
-    async def resume(self, principal: Principal, id: str) -> Optimization:
+    async def resume(self, principal: Principal, id: str) -> Job:
         """See JobBackend.resume."""
         played = self._find(principal, id)
         job = played.job if played else await super().get(principal, id)
@@ -234,11 +248,8 @@ class ReplayBackend(ArchiveBackend):
 
     async def settings(self, principal: Principal, id: str) -> ExperimentSettings:
         """See JobBackend.settings."""
-        return (
-            self._template.settings
-            if self._find(principal, id)
-            else await super().settings(principal, id)
-        )
+        own = self._template.job.id if self._find(principal, id) else id
+        return await super().settings(Principal("", admin=True) if own != id else principal, own)
 
     async def results(self, principal: Principal, id: str) -> Folder:
         """See JobBackend.results."""

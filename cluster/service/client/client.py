@@ -11,19 +11,15 @@ Every refusal of the service is a ServiceError with the service's own message. A
 that is cut is connected again and goes on where it was.
 """
 
-import os
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx2
-from pydantic import BaseModel
 
+from cluster.service.client.connection import TIMEOUT_S, body, given, job_path, part
+from cluster.service.client.evaluations import EvaluationCalls
 from cluster.service.client.responses import ServiceError, parsed, read, refusal
-from cluster.service.client.retrying import Retrying
 from cluster.service.schemas import (
     TERMINAL,
     AuditEntry,
@@ -33,87 +29,33 @@ from cluster.service.schemas import (
     Catalogue,
     Comparison,
     Estimate,
+    Evaluation,
     Event,
+    Job,
     Me,
     Optimization,
     OptimizationRequest,
     Page,
     StoredFile,
     Trial,
+    kind_of,
 )
-from optimizer.errors import EndpointError, SettingsError, StorageError, shortened
+from optimizer.errors import EndpointError, StorageError
 from optimizer.paths import expanded
-from serving.clients.proxies import proxy_errors
-from serving.settings.addresses import is_loopback, read_base_url
-from serving.settings.api_key import key_in_environment, sendable
 from serving.storage.regular_files import open_regular
 
-A = TypeVar("A", bound=BaseModel)
-KEY_VARIABLE = "PROMPTRAY_API_KEY"
-ADDRESS_VARIABLE = "PROMPTRAY_SERVICE"
-DEFAULT_ADDRESS = "http://127.0.0.1:8000"
-TIMEOUT_S = 60.0
 SILENCE_S = 45.0
 """A stream of events that is silent for longer, heartbeats included, counts as cut."""
 PROBE_TIMEOUT_S = 3600.0
 """A probe calls the models, as `promptray check` does."""
 
 
-class ServiceClient:
+class ServiceClient(EvaluationCalls):
     """A client of one service.
 
     Its methods raise ServiceError if the service refuses a request, and EndpointError if it does
     not answer.
     """
-
-    def __init__(
-        self,
-        address: str | None = None,
-        key: str | None = None,
-        *,
-        transport: httpx2.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Connect to no service yet.
-
-        Args:
-            address: The service's address; None: that of PROMPTRAY_SERVICE, or this machine's.
-            key: The API key; None: that of PROMPTRAY_API_KEY, or none.
-            transport: Sends the requests; None: over HTTP.
-            sleep: Waits for so many seconds.
-
-        Raises:
-            SettingsError: The address is none, or the key cannot be sent.
-        """
-        given = address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
-        try:
-            self.address = read_base_url(given).removesuffix("/v1")
-        except ValueError:
-            raise SettingsError(
-                f"{shortened(given)} is no address of a service; it looks like {DEFAULT_ADDRESS}."
-            ) from None
-        key = sendable(key, "the call") if key else key_in_environment(KEY_VARIABLE)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._retrying = Retrying(self.address, sleep)
-        with proxy_errors(self.address):
-            self._http = httpx2.Client(
-                base_url=self.address,
-                headers=headers,
-                timeout=TIMEOUT_S,
-                transport=transport,
-                follow_redirects=False,
-                trust_env=not is_loopback(self.address),
-            )  # this machine is never reached by way of a proxy
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def me(self) -> Me:
         """Return who the key belongs to, and its owner's quota."""
@@ -145,11 +87,11 @@ class ServiceClient:
 
     def file(self, id: str) -> StoredFile:
         """Return one uploaded data set."""
-        return self._get(StoredFile, f"/v1/files/{_part(id)}")
+        return self._get(StoredFile, f"/v1/files/{part(id)}")
 
     def delete_file(self, id: str) -> None:
         """Delete an uploaded data set."""
-        self._request("DELETE", f"/v1/files/{_part(id)}")
+        self._request("DELETE", f"/v1/files/{part(id)}")
 
     def create(
         self, request: OptimizationRequest, idempotency_key: str | None = None
@@ -158,7 +100,7 @@ class ServiceClient:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         return read(
             Optimization,
-            self._request("POST", "/v1/optimizations", json=_body(request), headers=headers),
+            self._request("POST", "/v1/optimizations", json=body(request), headers=headers),
         )
 
     def estimate(self, request: OptimizationRequest, probe: bool = False) -> Estimate:
@@ -171,34 +113,34 @@ class ServiceClient:
         answer = self._request(
             "POST",
             "/v1/optimizations/estimate",
-            json=_body(request),
+            json=body(request),
             params={"probe": probe},
             timeout=httpx2.Timeout(TIMEOUT_S, read=PROBE_TIMEOUT_S) if probe else TIMEOUT_S,
         )
         return read(Estimate, answer)
 
     def jobs(self, status: str | None = None, owner: str | None = None) -> Iterator[Optimization]:
-        """Yield all jobs that the key may see, the newest first."""
+        """Yield all optimizations that the key may see, the newest first; see `all_jobs`."""
         return self._pages(
             Page[Optimization], "/v1/optimizations", limit=100, status=status, owner=owner
         )
 
-    def job(self, id: str) -> Optimization:
-        """Return a job."""
-        return self._get(Optimization, f"/v1/optimizations/{_part(id)}")
+    def job(self, id: str) -> Job:
+        """Return a job of any kind."""
+        return self._get(_schema(id), job_path(id))
 
-    def cancel(self, id: str) -> Optimization:
+    def cancel(self, id: str) -> Job:
         """Cancel a job."""
-        return read(Optimization, self._request("POST", f"/v1/optimizations/{_part(id)}/cancel"))
+        return read(_schema(id), self._request("POST", f"{job_path(id)}/cancel"))
 
-    def resume(self, id: str) -> Optimization:
+    def resume(self, id: str) -> Job:
         """Queue a failed or cancelled job again."""
-        return read(Optimization, self._request("POST", f"/v1/optimizations/{_part(id)}/resume"))
+        return read(_schema(id), self._request("POST", f"{job_path(id)}/resume"))
 
     def events(self, id: str, after: int = 0) -> Iterator[Event]:
         """Yield the events of a job so far with ids above `after`."""
         return self._pages(
-            Page[Event], f"/v1/optimizations/{_part(id)}/events", after=after, limit=1000
+            Page[Event], f"{job_path(id)}/events", after=after, limit=1000
         )
 
     def follow(self, id: str, after: int = 0) -> Iterator[Event]:
@@ -231,7 +173,7 @@ class ServiceClient:
                 if after == start:  # a stream that ends at once is not requested in a loop
                     self._retrying.pause()
 
-    def wait(self, id: str) -> Optimization:
+    def wait(self, id: str) -> Job:
         """Wait until a job is over, and return it."""
         for _ in self.follow(id):
             pass
@@ -239,19 +181,19 @@ class ServiceClient:
 
     def trials(self, id: str) -> list[Trial]:
         """Return the trials of a job with their learning curves."""
-        return self._get(Page[Trial], f"/v1/optimizations/{_part(id)}/trials").data
+        return self._get(Page[Trial], f"{job_path(id)}/trials").data
 
     def candidates(self, id: str, trial: str | None = None) -> Iterator[Candidate]:
         """Yield the candidates of a job, or of one of its trials."""
         return self._pages(
-            Page[Candidate], f"/v1/optimizations/{_part(id)}/candidates", limit=1000, trial=trial
+            Page[Candidate], f"{job_path(id)}/candidates", limit=1000, trial=trial
         )
 
     def candidate(self, id: str, trial: str, candidate: str) -> CandidateDetail:
         """Return a candidate with its prompt."""
         return self._get(
             CandidateDetail,
-            f"/v1/optimizations/{_part(id)}/candidates/{_part(candidate)}",
+            f"{job_path(id)}/candidates/{part(candidate)}",
             trial=trial,
         )
 
@@ -259,7 +201,7 @@ class ServiceClient:
         """Compare two candidates of a trial item by item."""
         return self._get(
             Comparison,
-            f"/v1/optimizations/{_part(id)}/comparison",
+            f"{job_path(id)}/comparison",
             trial=trial,
             left=left,
             right=right,
@@ -267,16 +209,16 @@ class ServiceClient:
 
     def best(self, id: str, trial: str | None = None) -> Best:
         """Return the best prompt of a job, or of one of its trials."""
-        return self._get(Best, f"/v1/optimizations/{_part(id)}/best", trial=trial)
+        return self._get(Best, f"{job_path(id)}/best", trial=trial)
 
     def best_by_task(self, id: str) -> list[Best]:
         """Return the best prompt of each task; accuracies of two tasks are not compared."""
-        return self._get(Page[Best], f"/v1/optimizations/{_part(id)}/best/tasks").data
+        return self._get(Page[Best], f"{job_path(id)}/best/tasks").data
 
     def export(self, id: str, format: str, trial: str | None = None) -> bytes:
         """Return the best prompt as promptray, openai, dspy, mlflow or markdown."""
         return self._request(
-            "GET", f"/v1/optimizations/{_part(id)}/best", params=_given(format=format, trial=trial)
+            "GET", f"{job_path(id)}/best", params=given(format=format, trial=trial)
         ).content
 
     def download(self, id: str, name: str) -> bytes:
@@ -285,10 +227,11 @@ class ServiceClient:
         Args:
             id: The job.
             name: report.html, trials.parquet, candidates.parquet, costs.parquet, failures.parquet,
-                settings.yaml, or, where targets are classes, classes.parquet and confusion.parquet.
+                settings.yaml, or, where targets are classes, classes.parquet and confusion.parquet;
+                of an evaluation items.parquet and summary.json.
         """
-        path = "report" if name == "report.html" else f"files/{_part(name)}"
-        return self._request("GET", f"/v1/optimizations/{_part(id)}/{path}").content
+        path = "report" if name == "report.html" else f"files/{part(name)}"
+        return self._request("GET", f"{job_path(id)}/{path}").content
 
     def audit(self) -> Iterator[AuditEntry]:
         """Yield the entries of the audit log, the newest first; for admins."""
@@ -298,7 +241,7 @@ class ServiceClient:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = httpx2.Timeout(TIMEOUT_S, read=SILENCE_S)
         with self._http.stream(
-            "GET", f"/v1/optimizations/{_part(id)}/events", headers=headers, timeout=timeout
+            "GET", f"{job_path(id)}/events", headers=headers, timeout=timeout
         ) as answer:
             if answer.status_code == 204:
                 return
@@ -309,37 +252,6 @@ class ServiceClient:
                 if sent.data:  # else it only says how soon to connect again
                     yield parsed(Event, sent.data)
 
-    def _get(self, kind: type[A], path: str, **params: Any) -> A:
-        return read(kind, self._request("GET", path, params=_given(**params)))
 
-    def _pages(self, kind: type[Page[A]], path: str, **params: Any) -> Iterator[A]:
-        while True:
-            page = self._get(kind, path, **params)
-            yield from page.data
-            if not page.has_more or page.last_id is None:
-                return
-            params["after"] = page.last_id
-
-    def _request(self, method: str, path: str, **how: Any) -> httpx2.Response:
-        try:
-            answer = self._http.request(method, path, **how)
-        except httpx2.TransportError as problem:
-            raise EndpointError(
-                f"The service {self.address} does not answer ({type(problem).__name__}: {problem})."
-            ) from problem
-        if answer.status_code >= 300:
-            raise refusal(answer)
-        return answer
-
-
-def _body(request: OptimizationRequest) -> dict[str, Any]:
-    return request.model_dump(mode="json")
-
-
-def _part(text: str) -> str:
-    """Quote a text as one part of a path, whatever it contains."""
-    return quote(text, safe="")
-
-
-def _given(**params: Any) -> Mapping[str, Any]:
-    return {name: value for name, value in params.items() if value is not None}
+def _schema(id: str) -> type[Optimization | Evaluation]:
+    return Evaluation if kind_of(id) == "evaluation" else Optimization

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cluster.config.experiment import ExperimentSettings
-from cluster.service.schemas import Estimate, Event, Optimization, OptimizationRequest, Page
+from cluster.service.schemas import (
+    Estimate,
+    EvaluationRequest,
+    Event,
+    Job,
+    JobKind,
+    OptimizationRequest,
+    Page,
+)
 from serving.storage import Folder
 
 
@@ -37,9 +45,12 @@ class JobBackend(Protocol):
     """
 
     async def create(
-        self, principal: Principal, request: OptimizationRequest, idempotency_key: str | None = None
-    ) -> Optimization:
-        """Check a request as `promptray run` would, and queue it as a job.
+        self,
+        principal: Principal,
+        request: OptimizationRequest | EvaluationRequest,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Check a request as `promptray run` or `promptray evaluate` would, and queue it as a job.
 
         Args:
             principal: Who asks; becomes the owner.
@@ -62,7 +73,7 @@ class JobBackend(Protocol):
         """
         ...
 
-    async def get(self, principal: Principal, id: str) -> Optimization:
+    async def get(self, principal: Principal, id: str) -> Job:
         """Return a job."""
         ...
 
@@ -73,7 +84,8 @@ class JobBackend(Protocol):
         limit: int,
         status: str | None = None,
         owner: str | None = None,
-    ) -> Page[Optimization]:
+        kind: JobKind | None = None,
+    ) -> Page[Job]:
         """Return one page of the jobs that the principal may see, the newest first.
 
         Args:
@@ -82,10 +94,11 @@ class JobBackend(Protocol):
             limit: The most jobs on the page.
             status: Only jobs with this status.
             owner: Only jobs of this owner.
+            kind: Only jobs of this kind; None: of any.
         """
         ...
 
-    async def cancel(self, principal: Principal, id: str) -> Optimization:
+    async def cancel(self, principal: Principal, id: str) -> Job:
         """Cancel a job; every finished call is recorded, so it can be resumed.
 
         A job that is being cancelled already is returned as it is; for one that is over Conflict is
@@ -93,7 +106,7 @@ class JobBackend(Protocol):
         """
         ...
 
-    async def resume(self, principal: Principal, id: str) -> Optimization:
+    async def resume(self, principal: Principal, id: str) -> Job:
         """Queue a failed or cancelled job again; it goes on by replay."""
         ...
 
@@ -106,14 +119,15 @@ class JobBackend(Protocol):
         ...
 
     async def settings(self, principal: Principal, id: str) -> ExperimentSettings:
-        """Return the settings of the job's experiment."""
+        """Return the settings of the job's experiment; raise Conflict for an evaluation."""
         ...
 
     async def results(self, principal: Principal, id: str) -> Folder:
         """Return the job's results folder.
 
         While the job runs, `rounds/TRIAL/NNNN.json` has each finished round of a trial;
-        `trials/TRIAL.json` is there once a trial has ended.
+        `trials/TRIAL.json` is there once a trial has ended. Of an evaluation it has items.parquet
+        and summary.json once it has ended.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A job as its controller records it: what was filed, and how it stands.
+"""A job of any kind as its controller records it: what was filed, and how it stands.
 
 Plain data with JSON both ways; knows no storage and no Ray.
 """
@@ -9,15 +9,21 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from cluster.evaluation.summary import PromptSummary
 from cluster.service.core.errors import Conflict
 from cluster.service.schemas import (
     STORED,
     TERMINAL,
+    Evaluation,
+    EvaluationRequest,
     Fault,
+    Job,
     JobStatus,
     Optimization,
     OptimizationRequest,
+    PromptScore,
     Usage,
+    kind_of,
 )
 from cluster.text.formatting import UNFINISHED, format_trial_counts
 from cluster.trial.result import ENDED
@@ -38,7 +44,7 @@ class Filed:
     """Jobs are counted from 1."""
     owner: str
     created_at: int
-    request: OptimizationRequest
+    request: OptimizationRequest | EvaluationRequest
     idempotency_key: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -53,12 +59,9 @@ class Filed:
             DataError: It is no record of a job.
         """
         try:
-            filed = cls(
-                **{
-                    **data,
-                    "request": OptimizationRequest.model_validate(data["request"], context=STORED),
-                }
-            )
+            schema = request_schema(str(data["id"]))
+            request = schema.model_validate(data["request"], context=STORED)
+            filed = cls(**{**data, "request": request})
             checked: Self = _FILED.validate_python(filed.__dict__)
         except (TypeError, KeyError, ValueError) as problem:
             raise DataError(
@@ -79,12 +82,13 @@ class DamagedJob:
     name: str
     created_at: int
     reason: str
-    request: OptimizationRequest | None = None
+    request: OptimizationRequest | EvaluationRequest | None = None
 
     @property
-    def answer(self) -> Optimization:
+    def answer(self) -> Job:
         """Return the job as the API shows it."""
-        return Optimization(
+        kind = Evaluation if kind_of(self.id) == "evaluation" else Optimization
+        return kind(
             id=self.id,
             name=self.name or self.id,
             owner=self.owner,
@@ -140,6 +144,12 @@ class State:
     fault: dict[str, str] | None = None
     hosted: list[str] = field(default_factory=list)
     """Deployments that run for this job, and perhaps for others, until it is over."""
+    answers: int = 0
+    """Answers of an evaluation so far."""
+    answers_wanted: int = 0
+    scores: list[PromptSummary] = field(default_factory=list)
+    """The prompts of an evaluation that has ended."""
+    passed: bool | None = None
 
     @property
     def over(self) -> bool:
@@ -206,7 +216,7 @@ def job_answer(
     position: int | None = None,
     in_flight: int | None = 0,
     running_s: float = 0.0,
-) -> Optimization:
+) -> Job:
     """Return a job as the API shows it.
 
     Args:
@@ -217,30 +227,44 @@ def job_answer(
         in_flight: Calls that are under way; None if unknown.
         running_s: Seconds of its current run.
     """
+    of_any_kind: dict[str, Any] = {
+        "id": filed.id,
+        "name": filed.request.name,
+        "owner": filed.owner,
+        "created_at": filed.created_at,
+        "started_at": state.started_at,
+        "finished_at": state.finished_at,
+        "status": state.status,
+        "queue_position": position,
+        "paused": next(iter(state.paused_by_trial.values()), ""),
+        "request": filed.request,
+        "in_flight": in_flight,
+        "usage": state.usage(running_s),
+        "error": Fault(**state.fault) if state.fault else None,
+        "runs": state.runs,
+        "last_event": last_event,
+    }
+    if isinstance(filed.request, EvaluationRequest):
+        return Evaluation(
+            **of_any_kind,
+            answers=state.answers,
+            answers_wanted=state.answers_wanted,
+            scores=[
+                PromptScore(**{**asdict(one), "prompt": storable(one.prompt)})
+                for one in state.scores
+            ],
+            passed=state.passed,
+        )
     ended = [status for status in state.status_by_trial.values() if status in (*ENDED, "failed")]
     return Optimization(
-        id=filed.id,
-        name=filed.request.name,
-        owner=filed.owner,
-        created_at=filed.created_at,
-        started_at=state.started_at,
-        finished_at=state.finished_at,
-        status=state.status,
-        queue_position=position,
-        paused=next(iter(state.paused_by_trial.values()), ""),
-        request=filed.request,
+        **of_any_kind,
         trials=state.trials,
         trials_done=len(ended),
         trials_told=trials_of(state.status, state.status_by_trial.values(), state.trials),
-        in_flight=in_flight,
-        usage=state.usage(running_s),
         best_dev_accuracy=state.best_dev_accuracy,
         best_dev_accuracy_by_task={
             storable(task): accuracy for task, accuracy in state.best_dev_accuracy_by_task.items()
         },
-        error=Fault(**state.fault) if state.fault else None,
-        runs=state.runs,
-        last_event=last_event,
     )
 
 
@@ -283,6 +307,11 @@ def expect_resumable(id: str, status: JobStatus) -> None:
         raise Conflict(
             f"The job {id} is {status}; only a failed or a cancelled job can be resumed."
         )
+
+
+def request_schema(id: str) -> type[OptimizationRequest | EvaluationRequest]:
+    """Return the schema of a job's request."""
+    return EvaluationRequest if kind_of(id) == "evaluation" else OptimizationRequest
 
 
 def _first(problem: Exception) -> str:

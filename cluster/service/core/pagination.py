@@ -5,7 +5,7 @@ from itertools import islice
 from typing import TypeVar
 
 from cluster.service.core.errors import NotFound
-from cluster.service.schemas import Optimization, Page
+from cluster.service.schemas import Job, JobKind, Page
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -46,9 +46,13 @@ def paginate(
 
 
 def page_of(
-    jobs: Sequence[Optimization], after: str | None, limit: int, status: str | None = None
-) -> Page[Optimization]:
-    """Return the jobs with a status that follow the job `after`.
+    jobs: Sequence[Job],
+    after: str | None,
+    limit: int,
+    status: str | None = None,
+    kind: JobKind | None = None,
+) -> Page[Job]:
+    """Return the jobs of a kind with a status that follow the job `after`.
 
     Args:
         jobs: All jobs, in their order.
@@ -56,6 +60,7 @@ def page_of(
             the first on.
         limit: The most jobs on the page.
         status: Only jobs with this status.
+        kind: Only jobs of this kind; None: of any.
 
     Raises:
         NotFound: `after` is not among the jobs.
@@ -66,7 +71,7 @@ def page_of(
         limit,
         unknown_job,
         lambda _, job: job,
-        lambda job: status in (None, job.status),
+        lambda job: status in (None, job.status) and kind in (None, job.object),
     )
 
 

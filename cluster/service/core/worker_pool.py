@@ -24,7 +24,9 @@ class Outcome:
     """The trials that have failed."""
     code: str = ""
     message: str = ""
-    """The reason why the run, or its trials, have failed."""
+    """The reason why the run, or its trials, have failed; else what it has found, if that is one
+    sentence.
+    """
     statuses: dict[str, str] = field(default_factory=dict)
 
 

@@ -10,6 +10,7 @@ health.py          which parts of the service do not work
 path_redaction.py  removes the storage's paths from every answer
 files.py           /v1/files
 optimizations.py   /v1/optimizations: create, list, estimate, cancel, resume
+evaluations.py     /v1/evaluations, and /v1/jobs of any kind
 events.py          .../events, as a list and as a stream
 job_results.py     reads a job's results for the routes below
 results.py         .../trials, .../candidates, .../comparison, .../tree

@@ -14,8 +14,8 @@ happens.
 UPLOADS = "/v1/files"
 _CHANGES = frozenset({"POST", "DELETE"})
 _PAGE = AccessRule("page", key=False)
-_API = re.compile(r"/v1/(files|optimizations|catalogue|me|audit)(?:/|$)")
-_EVENTS = re.compile(r"/v1/optimizations/[^/]+/events")
+_API = re.compile(r"/v1/(files|optimizations|evaluations|jobs|catalogue|me|audit)(?:/|$)")
+_EVENTS = re.compile(r"/v1/(?:optimizations|evaluations)/[^/]+/events")
 
 
 def service_access_rule(method: str, path: str) -> AccessRule:

@@ -10,6 +10,7 @@ from cluster.service.http.access_policy import LISTENERS, service_access_rule
 from cluster.service.http.account import AccountRoutes
 from cluster.service.http.deps import Service, bad_request, refuse
 from cluster.service.http.downloads import Downloads
+from cluster.service.http.evaluations import Evaluations
 from cluster.service.http.events import Events
 from cluster.service.http.files import Files
 from cluster.service.http.headers import SafeHeaders
@@ -61,7 +62,9 @@ def _add(app: FastAPI, service: Service) -> None:
     for part in (
         Files(service),
         Optimizations(service),
+        Evaluations(reader),
         Events(service),
+        Events(service, "evaluation"),
         JobResults(reader),
         Downloads(reader),
         AccountRoutes(service),

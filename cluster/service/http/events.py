@@ -8,15 +8,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import EventSourceResponse, Response
 from fastapi.sse import format_sse_event
 
 from cluster.service.core.backend import Principal
 from cluster.service.core.pagination import paginate, unknown_job
 from cluster.service.http.deps import ERRORS, CurrentPrincipal, Service, sheet
-from cluster.service.http.optimizations import JobId
-from cluster.service.schemas import TERMINAL, Event, Page
+from cluster.service.schemas import TERMINAL, Event, JobKind, Page, kind_of
 from serving.gateway.errors import Refused
 from serving.runtime.supervision import Supervisor
 
@@ -52,8 +51,9 @@ _SENT = {
 class Events:
     """Routes to what has happened to a job, and what happens."""
 
-    def __init__(self, service: Service) -> None:
-        """Serve from the parts of a replica."""
+    def __init__(self, service: Service, kind: JobKind = "optimization") -> None:
+        """Serve the events of jobs of one kind from the parts of a replica."""
+        self._kind = kind
         self._backend = service.backend
         self._heartbeat_s = service.heartbeat_s
         self._tasks = Supervisor("the streams of events")
@@ -61,7 +61,7 @@ class Events:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter(
-            prefix="/v1/optimizations/{id}", tags=["optimizations"], responses=ERRORS
+            prefix=f"/v1/{self._kind}s/{{id}}", tags=[f"{self._kind}s"], responses=ERRORS
         )
         router.add_api_route(
             "/events",
@@ -85,7 +85,7 @@ class Events:
     async def events(
         self,
         principal: CurrentPrincipal,
-        id: JobId,
+        id: Annotated[str, Path(description="Id of the job.")],
         after: Annotated[
             int | None, Query(ge=0, le=2**53, description="Only events after this id.")
         ] = None,
@@ -95,6 +95,8 @@ class Events:
         last_event_id: Annotated[str, Header(max_length=20)] = "",
     ) -> Response:
         """List the job's events, or stream them as they happen."""
+        if kind_of(id) != self._kind:
+            raise unknown_job(id)
         if not stream and "text/event-stream" not in accept:
             return await self._list(principal, id, after or 0, limit)
         start = _start(after, last_event_id)

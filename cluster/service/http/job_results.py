@@ -11,6 +11,7 @@ from cluster.config.experiment import ExperimentSettings
 from cluster.experiment.planning import TrialSpec
 from cluster.service.core.backend import Principal
 from cluster.service.http.deps import Service, page_by_page
+from cluster.service.http.optimizations import optimization
 from cluster.service.read_models.candidates import TrialCandidates, candidates_of
 from cluster.service.read_models.results import Results, TrialHistory
 from cluster.service.read_models.trials import Spent, names, trial_spec_of, trial_view
@@ -49,7 +50,8 @@ class ResultsReader:
             NotFound: There is no such job or trial, or the principal may not see it.
         """
         backend = self.service.backend
-        job = await backend.get(principal, id)
+        job = await backend.get(principal, optimization(id))
+        assert isinstance(job, Optimization)
         settings, folder = (
             await backend.settings(principal, id),
             await backend.results(principal, id),

@@ -10,7 +10,15 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
 from cluster.service.http.deps import ERRORS, CurrentPrincipal, Service, sheet
-from cluster.service.schemas import Estimate, JobStatus, Optimization, OptimizationRequest, Page
+from cluster.service.core.pagination import unknown_job
+from cluster.service.schemas import (
+    Estimate,
+    JobStatus,
+    Optimization,
+    OptimizationRequest,
+    Page,
+    kind_of,
+)
 
 JobId = Annotated[
     str, Path(description="Id of the optimization.", examples=["opt-3f2a9c0b1d4e5f60"])
@@ -22,6 +30,14 @@ Key = Annotated[
         max_length=200,
         description="The same key of the same owner gives the same job again.",
     ),
+]
+After = Annotated[
+    str | None, Query(description="The last_id of the previous page.", max_length=100)
+]
+Limit = Annotated[int, Query(ge=1, le=100)]
+Status = Annotated[JobStatus | None, Query()]
+Owner = Annotated[
+    str | None, Query(description="Only of this owner; for admins.", max_length=200)
 ]
 
 
@@ -106,28 +122,37 @@ class Optimizations:
     async def page(
         self,
         principal: CurrentPrincipal,
-        after: Annotated[
-            str | None, Query(description="The last_id of the previous page.", max_length=100)
-        ] = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
-        status: Annotated[JobStatus | None, Query()] = None,
-        owner: Annotated[
-            str | None, Query(description="Only of this owner; for admins.", max_length=200)
-        ] = None,
+        after: After = None,
+        limit: Limit = 20,
+        status: Status = None,
+        owner: Owner = None,
     ) -> Response:
         """List the newest first: your own, and everybody's for an admin."""
-        return sheet(await self._backend.page(principal, after, limit, status, owner))
+        return sheet(
+            await self._backend.page(principal, after, limit, status, owner, "optimization")
+        )
 
     async def get(self, principal: CurrentPrincipal, id: JobId) -> Response:
         """Return one optimization."""
-        return sheet(await self._backend.get(principal, id))
+        return sheet(await self._backend.get(principal, optimization(id)))
 
     async def cancel(self, principal: CurrentPrincipal, id: JobId) -> Response:
         """Cancel it; every finished call is recorded, so it can be resumed."""
         async with self._audit.recorded(principal, "optimization.cancel", id):
-            return sheet(await self._backend.cancel(principal, id))
+            return sheet(await self._backend.cancel(principal, optimization(id)))
 
     async def resume(self, principal: CurrentPrincipal, id: JobId) -> Response:
         """Queue a failed or cancelled job again; what was paid for is not paid for again."""
         async with self._audit.recorded(principal, "optimization.resume", id):
-            return sheet(await self._backend.resume(principal, id))
+            return sheet(await self._backend.resume(principal, optimization(id)))
+
+
+def optimization(id: str) -> str:
+    """Return the id of an optimization.
+
+    Raises:
+        NotFound: It is that of another job.
+    """
+    if kind_of(id) != "optimization":
+        raise unknown_job(id)
+    return id

@@ -28,7 +28,7 @@ from cluster.service.jobs.job_table import JobTable
 from cluster.service.jobs.persistence import StateSaver
 from cluster.service.jobs.run_updates import RunUpdate
 from cluster.service.jobs.state_machine import JobStateMachine
-from cluster.service.schemas import Event, Optimization
+from cluster.service.schemas import Event, Job
 from cluster.service.stores.job_store import Store
 from optimizer.errors import PromptrayError, StorageError
 from serving.ledger.writer_lock import WAIT_S
@@ -140,7 +140,7 @@ class JobController:
         """Return one sentence for each background task that fails; see Supervisor.faults."""
         return self._tasks.faults(least)
 
-    async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
+    async def create(self, filed: Filed, limits: QuotaSettings) -> Job:
         """File a job that was checked; the same id, or key of an owner, gives the same job.
 
         Args:
@@ -168,7 +168,7 @@ class JobController:
         self._runner.try_start_waiting()
         return job_table.answer(machine)
 
-    def get(self, id: str) -> Optimization:
+    def get(self, id: str) -> Job:
         """Return a job, also one whose files are damaged.
 
         Raises:
@@ -176,12 +176,12 @@ class JobController:
         """
         return self.job_table.answer(self.job_table.find(id))
 
-    def jobs(self) -> list[Optimization]:
+    def jobs(self) -> list[Job]:
         """Return all jobs, the newest first."""
         positions = self.job_table.positions()
         return [self.job_table.answer(job, positions) for job in self.job_table.newest_first()]
 
-    async def cancel(self, id: str) -> Optimization:
+    async def cancel(self, id: str) -> Job:
         """Cancel a job; its run is ended in the background.
 
         Raises:
@@ -204,7 +204,7 @@ class JobController:
                     self._runner.stop(machine)
         return self.job_table.answer(machine)
 
-    async def resume(self, id: str, limits: QuotaSettings) -> Optimization:
+    async def resume(self, id: str, limits: QuotaSettings) -> Job:
         """Queue a failed or cancelled job again.
 
         Args:

@@ -21,7 +21,7 @@ from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.jobs.controller import JobController
 from cluster.service.jobs.run_updates import RunUpdate
 from cluster.service.jobs.worker_pool import RayWorkerPool
-from cluster.service.schemas import Event, Optimization
+from cluster.service.schemas import Event, Job
 from optimizer.errors import PromptrayError, SettingsError
 from serving.runtime.actors import NAMESPACE, lasting
 from serving.runtime.supervision import LASTING
@@ -66,27 +66,27 @@ class ControllerActor:
     async def ping(self) -> None:
         """Return at once: the process and its event loop are at work."""
 
-    async def create(self, filed: Filed, limits: QuotaSettings) -> Optimization:
+    async def create(self, filed: Filed, limits: QuotaSettings) -> Job:
         """See JobController.create."""
         await self.open()
         return await self._controller.create(filed, limits)
 
-    async def get(self, id: str) -> Optimization:
+    async def get(self, id: str) -> Job:
         """See JobController.get."""
         await self.open()
         return self._controller.get(id)
 
-    async def jobs(self) -> list[Optimization]:
+    async def jobs(self) -> list[Job]:
         """Return all jobs, the newest first."""
         await self.open()
         return self._controller.jobs()
 
-    async def cancel(self, id: str) -> Optimization:
+    async def cancel(self, id: str) -> Job:
         """See JobController.cancel."""
         await self.open()
         return await self._controller.cancel(id)
 
-    async def resume(self, id: str, limits: QuotaSettings) -> Optimization:
+    async def resume(self, id: str, limits: QuotaSettings) -> Job:
         """See JobController.resume."""
         await self.open()
         return await self._controller.resume(id, limits)

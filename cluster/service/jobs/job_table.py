@@ -19,7 +19,7 @@ from cluster.service.jobs.event_log import EventLog
 from cluster.service.jobs.event_writer import EventWriter
 from cluster.service.jobs.scheduler import Waiting, positions, starts
 from cluster.service.jobs.state_machine import JobStateMachine
-from cluster.service.schemas import Event, Optimization
+from cluster.service.schemas import Event, Job
 from cluster.service.stores.job_index import Index
 from cluster.service.stores.job_store import Store
 from optimizer.errors import DataError, StorageError
@@ -273,7 +273,7 @@ class JobTable:
         self,
         machine: JobStateMachine | DamagedJob,
         position_by_job: Mapping[str, int] | None = None,
-    ) -> Optimization:
+    ) -> Job:
         """Return a job as the API shows it.
 
         Args:

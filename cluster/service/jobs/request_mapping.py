@@ -18,6 +18,7 @@ from cluster.experiment.prepare import SETTINGS_FILE, Experiment, check
 from cluster.service.access.admission import (
     expect_few_examples,
     expect_harmless,
+    expect_named,
     expect_offered,
     expect_within,
     searched_models,
@@ -27,7 +28,7 @@ from cluster.service.core.backend import Principal
 from cluster.service.core.components import ComponentSettings
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import ServiceSettings
-from cluster.service.schemas import OptimizationRequest, TaskRequest
+from cluster.service.schemas import EvaluationRequest, OptimizationRequest, TaskRequest
 from cluster.service.stores.file_inspection import local_copy
 from cluster.service.stores.job_store import Store
 from optimizer.errors import DataError, SettingsError, StorageError, shortened
@@ -107,7 +108,7 @@ def stored_settings(
         raise DataError(f"{problem} Bring it back from a copy.") from None
 
 
-def admit(request: OptimizationRequest, service: ServiceSettings) -> None:
+def admit(request: OptimizationRequest | EvaluationRequest, service: ServiceSettings) -> None:
     """Refuse a new request that this service does not accept; see cluster.service.access.admission.
 
     It costs next to nothing, so it comes before any process, file or call.
@@ -115,8 +116,9 @@ def admit(request: OptimizationRequest, service: ServiceSettings) -> None:
     Raises:
         SettingsError: The request is not accepted.
     """
-    expect_offered(request, service)
-    expect_within(request, service)
+    expect_named(request, service)
+    if isinstance(request, OptimizationRequest):
+        expect_within(request, service)
 
 
 def checked(
@@ -141,12 +143,8 @@ def checked(
     store = Store(service.storage)
     for task in request.tasks:
         for file in (task.file, task.dev_file, task.test_file):
-            if (
-                file is not None
-                and task.generated is None
-                and not principal.may_see(str(_file_record(file, store).get("owner", "")))
-            ):
-                raise _no_file(file)
+            if file is not None and task.generated is None:
+                expect_visible(file, store, principal)
     settings = experiment_settings(request, service, out)
     trials, tasks, recorded = check(settings)
     parts = [(task.train, task.dev, task.test) for task in tasks.values()]
@@ -208,7 +206,7 @@ def _task(
         label = task.label or (task.generated if source != task.generated else "")
         return own | {"source": source, "label": label}
     assert task.file is not None
-    name = str(_file_record(task.file, store).get("filename", "data"))
+    name = file_name(task.file, store)
     paths = {
         setting: data_path(id, store)
         for setting, id in (("dev_file", task.dev_file), ("test_file", task.test_file))
@@ -223,6 +221,25 @@ def _task(
             "file_name": name,
         }
     )
+
+
+def expect_visible(id: str, store: Store, principal: Principal) -> None:
+    """Refuse an uploaded file that the principal may not see.
+
+    Raises:
+        NotFound: The file does not exist, or it is somebody else's.
+    """
+    if not principal.may_see(str(_file_record(id, store).get("owner", ""))):
+        raise _no_file(id)
+
+
+def file_name(id: str, store: Store) -> str:
+    """Return the name that an uploaded file had.
+
+    Raises:
+        NotFound: The file does not exist.
+    """
+    return str(_file_record(id, store).get("filename", "data"))
 
 
 def data_path(id: str, store: Store) -> str:

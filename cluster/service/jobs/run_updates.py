@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.evaluation.context import HOLDER, Spending
+from cluster.evaluation.summary import Evaluated, PromptSummary
 from cluster.service.core.job_record import Spent
 from cluster.trial.plan import Progress
 from cluster.trial.result import TrialResult
+from optimizer.budget.call_budget import Usage
 from optimizer.candidate import Round
 from serving.storage import Folder
 from serving.storage.text import storable_bytes
@@ -18,6 +21,8 @@ from serving.storage.text import storable_bytes
 ROUNDS = "rounds"
 WARN_AT = (0.8, 0.95)
 """Shares of a limit at which a warning is reported."""
+STEPS = 20
+"""Events of an evaluation on its way [ours]."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,23 @@ class Warned:
     used: int
 
 
-RunUpdate = Phase | Sized | Started | Moved | Rounded | Ended | Warned
+@dataclass(frozen=True)
+class Answered:
+    """An evaluation has so many answers of those that it wants."""
+
+    answers: int
+    wanted: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An evaluation has scored its prompts."""
+
+    prompts: tuple[PromptSummary, ...]
+    passed: bool | None
+
+
+RunUpdate = Phase | Sized | Started | Moved | Rounded | Ended | Warned | Answered | Scored
 
 
 class RunReporter:
@@ -187,6 +208,49 @@ class RunReporter:
                 result.task,
             )
         )
+
+
+class EvaluationReporter:
+    """Reports the course of an evaluation to the controller."""
+
+    def __init__(self, report: Callable[[RunUpdate], None]) -> None:
+        """Report for one run, with each update to `report`."""
+        self._report = report
+        self._step = 0
+
+    def phase(self, text: str) -> None:
+        """Report what the run does now."""
+        self._report(Phase(text.rstrip(".")))
+
+    def answered(self, answers: int, wanted: int) -> None:
+        """Report how many answers there are; at each twentieth of them also as an event."""
+        self._report(Answered(answers, wanted))
+        if (step := STEPS * answers // wanted) > self._step:
+            self._step = step
+            self.phase(f"{answers:,} of {wanted:,} answers")
+
+    def spent(self, spending: Spending) -> None:
+        """Report what was spent."""
+        target, grader = (
+            spending.usage_by_role.get("target", Usage()),
+            spending.usage_by_role.get("grader", Usage()),
+        )
+        spent = Spent(
+            target_calls=target.calls,
+            ledger_hits=target.ledger_hits + grader.ledger_hits,
+            calls_by_purpose={
+                purpose: usage.calls
+                for purpose, usage in (("validate", target), ("grade", grader))
+                if usage.calls
+            },
+            money=spending.money,
+            grader_calls=grader.calls,
+        )
+        self._report(Moved(HOLDER, spent, spending.paused))
+
+    def scored(self, evaluated: Evaluated) -> None:
+        """Report what the prompts scored."""
+        self._report(Scored(evaluated.prompts, evaluated.passed))
 
 
 def _spent(result: TrialResult) -> Spent:

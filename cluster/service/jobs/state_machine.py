@@ -11,11 +11,13 @@ from cluster.service.core.job_record import Filed, Spent, State
 from cluster.service.core.worker_pool import Outcome
 from cluster.service.jobs.event_log import EventLog
 from cluster.service.jobs.run_updates import (
+    Answered,
     Ended,
     Moved,
     Phase,
     Rounded,
     RunUpdate,
+    Scored,
     Sized,
     Started,
     Warned,
@@ -77,6 +79,7 @@ class JobStateMachine:
         state.spent_by_trial, state.paused_by_trial = {}, {}
         self.out_of_quota = ""
         state.status_by_trial = {}
+        state.answers, state.scores, state.passed = 0, [], None
         self.log.add(
             "job.started", "The job has started." if state.resumes == 0 else "The job has resumed."
         )
@@ -119,11 +122,8 @@ class JobStateMachine:
                 f"{why}{self._why}",
             )
         else:
-            self.end(
-                "succeeded",
-                "job.succeeded",
-                f"Done ({plural(self.state.trials, 'trial')}).{self._why}",
-            )
+            done = outcome.message or f"Done ({plural(self.state.trials, 'trial')})."
+            self.end("succeeded", "job.succeeded", f"{done}{self._why}")
 
     @property
     def _why(self) -> str:
@@ -248,6 +248,10 @@ class JobStateMachine:
             case Warned(trial, limit, share, used):
                 message = f"{trial} has used {share:.0%} of its {limit.replace('_', ' ')}: {used}."
                 self.log.add("budget.warning", message, trial, {"limit": limit, "share": share})
+            case Answered(answers, wanted):
+                self.state.answers, self.state.answers_wanted = answers, wanted
+            case Scored(prompts, passed):
+                self.state.scores, self.state.passed = list(prompts), passed
             case Ended():
                 self._trial_ended(update)
 

@@ -7,25 +7,27 @@ to this process dies with its controller.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayTaskError
 
-from cluster.config.experiment import ExperimentSettings
-from cluster.experiment.prepare import Experiment, models_of, tests_of
+from cluster.experiment.prepare import models_of, tests_of
 from cluster.ray_runtime.hosting import in_replicas
 from cluster.ray_runtime.session import ENVIRONMENT
 from cluster.service.access.owner_budgets import as_calls
 from cluster.service.access.spenders import JobShare
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.core.worker_pool import Outcome, Work
+from cluster.service.schemas import EvaluationRequest, OptimizationRequest
 from cluster.service.stores.job_store import Store
+from optimizer.budget.cost import Cost
 from optimizer.errors import PromptrayError, StorageError
 from serving.hosting.deployment import deployment_name
 from serving.runtime.actors import actor_error
+from serving.settings import ModelSettings
 from serving.storage import Folder
 
 CONFIRMED_WITHIN_S = 300.0
@@ -79,6 +81,46 @@ class Worker:
             link.close()
 
     def _run(self, work: Work, link: "_ControllerLink") -> Outcome:
+        for name in ("ray", "ray.serve", "ray.tune"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        if isinstance(work.filed.request, EvaluationRequest):
+            return self._evaluate(work, work.filed.request, link)
+        return self._optimize(work, work.filed.request, link)
+
+    def _evaluate(
+        self, work: Work, request: EvaluationRequest, link: "_ControllerLink"
+    ) -> Outcome:
+        from cluster.evaluation.context import HOLDER, EvaluationContext, EvaluationStopped
+        from cluster.evaluation.preparation import prepare_evaluation
+        from cluster.evaluation.running import run_evaluation
+        from cluster.service.jobs.evaluation_mapping import evaluation_settings
+        from cluster.service.jobs.run_updates import EvaluationReporter
+
+        filed = work.filed
+        out = Store(self._service.storage).results(filed.id)
+        prepared = prepare_evaluation(evaluation_settings(request, self._service, out))
+        share = link.share(dict)
+        reporter = EvaluationReporter(link.report)
+        context = EvaluationContext(
+            nullcontext,
+            (filed.owner, filed.id),
+            share.of(HOLDER) if share else None,
+            True,
+            lambda: (filed.id, work.run) in self._stopped,
+            reporter.spent,
+        )
+        # Before they are hosted: the controller takes models off the cluster that no job claims.
+        link.claim(hosted_beside(prepared.models, self._service))
+        try:
+            evaluated = run_evaluation(prepared, reporter.phase, reporter.answered, context)
+        except EvaluationStopped:
+            return Outcome("stopped")
+        reporter.scored(evaluated)
+        return Outcome("ended", message=evaluated.sentence)
+
+    def _optimize(
+        self, work: Work, request: OptimizationRequest, link: "_ControllerLink"
+    ) -> Outcome:
         from cluster.analysis.failures import error_lines
         from cluster.experiment.prepare import prepare
         from cluster.experiment.runner import BrokenOff, Interrupted, RunContext, run_experiment
@@ -87,13 +129,11 @@ class Worker:
         from cluster.service.jobs.run_updates import RunReporter, Sized
         from cluster.service.read_models.settings import shown_settings
 
-        for name in ("ray", "ray.serve", "ray.tune"):
-            logging.getLogger(name).setLevel(logging.ERROR)
         filed, store = work.filed, Store(self._service.storage)
         out = store.results(filed.id)
         # Before the ledger is opened, which reads its folder once.
-        begin_with(store.estimate(probe_digest(filed.request, self._service)), out)
-        experiment = prepare(experiment_settings(filed.request, self._service, out))
+        begin_with(store.estimate(probe_digest(request, self._service)), out)
+        experiment = prepare(experiment_settings(request, self._service, out))
         link.report(Sized(len(experiment.trial_specs)))
         budget = experiment.settings.budget
         watcher = RunReporter(
@@ -105,12 +145,12 @@ class Worker:
             nullcontext,
             self._service.running,
             (filed.owner, filed.id),
-            link.share(experiment),
+            link.share(lambda: tests_of(experiment)),
             True,
             lambda: (filed.id, work.run) in self._stopped,
         )
         # Before they are hosted: the controller takes models off the cluster that no job claims.
-        link.claim(hosted_beside(experiment.settings, self._service))
+        link.claim(hosted_beside(models_of(experiment.settings), self._service))
         stopped = False
         try:
             results = run_experiment(experiment, watcher, context)
@@ -151,8 +191,11 @@ class _ControllerLink:
         if len(self._unconfirmed) > MOST_UNCONFIRMED:
             self.close()
 
-    def share(self, experiment: Experiment) -> JobShare | None:
+    def share(self, tests: Callable[[], Mapping[str, Cost]]) -> JobShare | None:
         """Open the job's share of its owner's budget, with its final tests reserved.
+
+        Args:
+            tests: Gives what the final test of each trial costs; nothing where there is none.
 
         Returns:
             The share; None if the owner has no limit.
@@ -164,10 +207,9 @@ class _ControllerLink:
         share = JobShare(self._controller, filed.owner, filed.id)
         if not self._spend("open", filed.owner):
             return None
-        tests = {
-            share.holder(trial): as_calls(cost) for trial, cost in tests_of(experiment).items()
-        }
-        self._spend("hold_tests", filed.owner, tests)
+        held = {share.holder(trial): as_calls(cost) for trial, cost in tests().items()}
+        if held:
+            self._spend("hold_tests", filed.owner, held)
         return share
 
     def _spend(self, act: str, *given: Any) -> Any:
@@ -214,13 +256,13 @@ def _confirm(calls: list[Any]) -> None:
         ) from None
 
 
-def hosted_beside(settings: ExperimentSettings, service: ServiceSettings) -> list[str]:
-    """Return the deployments that an experiment hosts beside the service's own.
+def hosted_beside(models: Sequence[ModelSettings], service: ServiceSettings) -> list[str]:
+    """Return the deployments that a job hosts beside the service's own.
 
     Such as an optimizer model with another setting.
     """
     own = {deployment_name(model) for model in service.served}
-    names = map(deployment_name, in_replicas(models_of(settings)))
+    names = map(deployment_name, in_replicas(models))
     return [name for name in names if name not in own]
 
 

@@ -1,8 +1,8 @@
 """The schemas of the HTTP API: the service's requests and answers.
 
 They are shaped like OpenAI's files and fine-tuning jobs. Requests are strict, answers are frozen.
-Times are Unix seconds, accuracies are shares from 0 to 1, None is "not measured". Ids are `file-…`
-and `opt-…`; a trial's id is its name in the experiment, a candidate's that of its prompt. Knows no
+Times are Unix seconds, accuracies are shares from 0 to 1, None is "not measured". Ids are `file-…`,
+`opt-…` and `eval-…`; a trial's id is its name in the experiment, a candidate's that of its prompt. Knows no
 HTTP and no Ray.
 """
 
@@ -17,6 +17,17 @@ from cluster.service.schemas.account import (
     TaskOutlook,
 )
 from cluster.service.schemas.base import Answer, Error, ErrorBody, Page
+from cluster.service.schemas.evaluations import (
+    EVALUATION_ID,
+    Evaluation,
+    EvaluationRequest,
+    EvaluationSummary,
+    Job,
+    JobKind,
+    PromptRequest,
+    PromptScore,
+    kind_of,
+)
 from cluster.service.schemas.examples import ExamplePart, WorkedExample
 from cluster.service.schemas.files import FileDeleted, Row, StoredFile
 from cluster.service.schemas.jobs import (
@@ -49,6 +60,7 @@ from cluster.service.schemas.results import (
 
 __all__ = [
     "ENDS",
+    "EVALUATION_ID",
     "STORED",
     "TERMINAL",
     "Answer",
@@ -65,17 +77,24 @@ __all__ = [
     "Error",
     "ErrorBody",
     "Estimate",
+    "Evaluation",
+    "EvaluationRequest",
+    "EvaluationSummary",
     "Event",
     "EventKind",
     "ExamplePart",
     "Fault",
     "FileDeleted",
+    "Job",
+    "JobKind",
     "JobStatus",
     "Me",
     "OfferedModel",
     "Optimization",
     "OptimizationRequest",
     "Page",
+    "PromptRequest",
+    "PromptScore",
     "Quota",
     "Response",
     "Row",
@@ -88,4 +107,5 @@ __all__ = [
     "TrialStatus",
     "Usage",
     "WorkedExample",
+    "kind_of",
 ]

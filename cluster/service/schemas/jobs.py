@@ -247,11 +247,10 @@ class Fault(Answer):
     message: str
 
 
-class Optimization(Answer):
-    """A job."""
+class JobAnswer(Answer):
+    """What a job of any kind has."""
 
     id: str
-    object: Literal["optimization"] = "optimization"
     name: str
     owner: str
     created_at: int
@@ -262,6 +261,20 @@ class Optimization(Answer):
     """The position in the queue, 1 being the next to start; null if the job does not wait."""
     paused: str = ""
     """The reason why the job is paused, while an endpoint is down; else empty."""
+    in_flight: int | None = 0
+    """Calls of models that are under way now; null if unknown."""
+    usage: Usage = Usage()
+    error: Fault | None = None
+    runs: int = 0
+    """Number of starts of the job: once, and again after each resume or loss of its process."""
+    last_event: int = 0
+    """The id of its last event."""
+
+
+class Optimization(JobAnswer):
+    """A job that searches for better prompts."""
+
+    object: Literal["optimization"] = "optimization"
     request: OptimizationRequest | None
     """The request; null if its file is damaged, as `error` says then."""
     trials: int = 0
@@ -271,9 +284,6 @@ class Optimization(Answer):
     """The number of trials that have ended, in words, such as "0 of 2 trials finished, 2
     cancelled".
     """
-    in_flight: int | None = 0
-    """Calls of models that are under way now; null if unknown."""
-    usage: Usage = Usage()
     best_dev_accuracy: float | None = None
     """The highest dev accuracy of all trials. With several tasks it is that of the easiest one; see
     `best_dev_accuracy_by_task`.
@@ -281,11 +291,6 @@ class Optimization(Answer):
     best_dev_accuracy_by_task: dict[str, float] = {}
     """Task label -> the highest dev accuracy; without the tasks of which nothing was measured yet.
     """
-    error: Fault | None = None
-    runs: int = 0
-    """Number of starts of the job: once, and again after each resume or loss of its process."""
-    last_event: int = 0
-    """The id of its last event."""
 
 
 class Event(Answer):

@@ -39,7 +39,7 @@ Value = (
 )
 """The value of one setting."""
 Key = Annotated[str, StringConstraints(max_length=MOST_KEY)]
-_GRADER = re.compile(r"tasks\.[0-9]+\.grader")
+_GRADER = re.compile(r"(?:tasks\.[0-9]+\.)?grader")
 _NUMBERS = (bool, int, float, type(None))
 _TEXTS = frozenset({"opening", "closing"})
 """Settings of strategies that are words of a prompt."""

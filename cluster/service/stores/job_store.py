@@ -4,7 +4,7 @@
       optimizations/index/     a line for each job, in the order in which they were filed (see
                                serving.storage.journal): what counts as filed; NAME.damaged: a file
                                of an index that had to be made again from the folders of the jobs
-      optimizations/ID/        request.json: what was filed; state.json: how it stands; events/: a
+      optimizations/ID/        a job of any kind: request.json: what was filed; state.json: how it stands; events/: a
                                line for each event; results/
       usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC), as reported by jobs
       usage/YYYY-MM-DD/        what was given out to each owner, see
@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cluster.service.core.job_record import Filed, State
-from cluster.service.schemas import Event
+from cluster.service.schemas import EVALUATION_ID, Event
 from optimizer.errors import DataError
 from serving.storage import Folder, open_folder
 from serving.storage.journal import Journal, entries
@@ -36,6 +36,8 @@ REQUEST_FILE = "request.json"
 STATE_FILE = "state.json"
 EVENTS = "events"
 LIMITS_FILE = "limits.json"
+_IDS = ("opt-", EVALUATION_ID)
+"""How the ids of jobs begin."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Store:
 
     def job_folders(self) -> list[str]:
         """Return the ids of all jobs that have a folder, in no order."""
-        return [name for name in self.jobs.folders() if name.startswith("opt-")]
+        return [name for name in self.jobs.folders() if name.startswith(_IDS)]
 
     def plain(self, problem: Exception) -> str:
         """Return an error's message without the storage's address.
