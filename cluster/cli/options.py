@@ -85,9 +85,7 @@ LeastScore = Annotated[
     ),
 ]
 WholeMoney = Annotated[float | None, typer.Option(help="Budget, in the currency of the prices.")]
-PaidCalls = Annotated[
-    int | None, typer.Option(help="Budget of paid calls; cached ones are free.")
-]
+PaidCalls = Annotated[int | None, typer.Option(help="Budget of paid calls; cached ones are free.")]
 AnswerTokens = Annotated[int | None, typer.Option(help="Limit of each answer.")]
 Splits = Annotated[
     str | None,

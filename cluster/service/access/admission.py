@@ -82,9 +82,7 @@ def expect_named(
     return expect_offered(request, service)
 
 
-def expect_evaluable(
-    request: EvaluationRequest, service: ServiceSettings
-) -> dict[str, ModelText]:
+def expect_evaluable(request: EvaluationRequest, service: ServiceSettings) -> dict[str, ModelText]:
     """Return the models that an evaluation names, as `expect_offered` does those of a search.
 
     Raises:

@@ -122,7 +122,9 @@ class ArchiveBackend:
     ) -> Page[Job]:
         """See JobBackend.page."""
         jobs = [job for job in self._jobs if principal.may_see(job.owner)]
-        return page_of([job for job in jobs if owner in (None, job.owner)], after, limit, status, kind)
+        return page_of(
+            [job for job in jobs if owner in (None, job.owner)], after, limit, status, kind
+        )
 
     @property
     def _jobs(self) -> list[Job]:

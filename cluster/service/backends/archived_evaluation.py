@@ -77,9 +77,7 @@ def read_archived_evaluation(folder: Folder, owner: str) -> ArchivedJob:
         finished_at=now,
         status=status,
         request=_request_of(settings),
-        usage=Usage(
-            target_calls=summary.calls, ledger_hits=summary.cached, money=summary.money
-        )
+        usage=Usage(target_calls=summary.calls, ledger_hits=summary.cached, money=summary.money)
         if summary
         else Usage(),
         answers=sum(one.items for one in summary.prompts) if summary else 0,

@@ -71,7 +71,9 @@ class ReplayBackend(ArchiveBackend):
         self._service = service or ServiceSettings()
         template = next((one for one in self._archived.values() if one.settings), None)
         if template is None:
-            raise DataError("None of the folders is that of an optimization, which can be replayed.")
+            raise DataError(
+                "None of the folders is that of an optimization, which can be replayed."
+            )
         self._template = template
         self._results = read_trials(template.folder)
         self._every_s = every_s
@@ -105,7 +107,9 @@ class ReplayBackend(ArchiveBackend):
                 return played.job
         admit(request, self._service)
         if isinstance(request, EvaluationRequest):
-            raise Conflict("This service only replays a finished optimization: it evaluates nothing.")
+            raise Conflict(
+                "This service only replays a finished optimization: it evaluates nothing."
+            )
         open_jobs = self._open_jobs(owner)
         if open_jobs >= (self._jobs_at_once or MOST_JOBS) or len(self._played) >= MOST_JOBS:
             raise OverQuota(

@@ -139,9 +139,7 @@ class ServiceClient(EvaluationCalls):
 
     def events(self, id: str, after: int = 0) -> Iterator[Event]:
         """Yield the events of a job so far with ids above `after`."""
-        return self._pages(
-            Page[Event], f"{job_path(id)}/events", after=after, limit=1000
-        )
+        return self._pages(Page[Event], f"{job_path(id)}/events", after=after, limit=1000)
 
     def follow(self, id: str, after: int = 0) -> Iterator[Event]:
         """Yield the events with ids above `after`, and all to come, until the job is over.
@@ -185,9 +183,7 @@ class ServiceClient(EvaluationCalls):
 
     def candidates(self, id: str, trial: str | None = None) -> Iterator[Candidate]:
         """Yield the candidates of a job, or of one of its trials."""
-        return self._pages(
-            Page[Candidate], f"{job_path(id)}/candidates", limit=1000, trial=trial
-        )
+        return self._pages(Page[Candidate], f"{job_path(id)}/candidates", limit=1000, trial=trial)
 
     def candidate(self, id: str, trial: str, candidate: str) -> CandidateDetail:
         """Return a candidate with its prompt."""

@@ -40,7 +40,7 @@ class EvaluationCalls(Connection):
 
     def all_jobs(self, status: str | None = None, owner: str | None = None) -> Iterator[Job]:
         """Yield all jobs of any kind that the key may see, the newest first."""
-        return self._pages(Page[Job], "/v1/jobs", limit=100, status=status, owner=owner)  # type: ignore[type-var]
+        return self._pages(Page[Job], "/v1/jobs", limit=100, status=status, owner=owner)
 
     def summary(self, id: str) -> EvaluationSummary:
         """Return what an evaluation has found: scores with intervals, and comparisons."""

@@ -244,5 +244,3 @@ def _storable(value: Any) -> Any:
         case dict():
             return {key: _storable(one) for key, one in value.items()}
     return value
-
-

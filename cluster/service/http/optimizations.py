@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 
-from cluster.service.http.deps import ERRORS, CurrentPrincipal, Service, sheet
 from cluster.service.core.pagination import unknown_job
+from cluster.service.http.deps import ERRORS, CurrentPrincipal, Service, sheet
 from cluster.service.schemas import (
     Estimate,
     JobStatus,
@@ -36,9 +36,7 @@ After = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Status = Annotated[JobStatus | None, Query()]
-Owner = Annotated[
-    str | None, Query(description="Only of this owner; for admins.", max_length=200)
-]
+Owner = Annotated[str | None, Query(description="Only of this owner; for admins.", max_length=200)]
 
 
 class Optimizations:

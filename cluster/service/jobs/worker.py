@@ -87,9 +87,7 @@ class Worker:
             return self._evaluate(work, work.filed.request, link)
         return self._optimize(work, work.filed.request, link)
 
-    def _evaluate(
-        self, work: Work, request: EvaluationRequest, link: "_ControllerLink"
-    ) -> Outcome:
+    def _evaluate(self, work: Work, request: EvaluationRequest, link: "_ControllerLink") -> Outcome:
         from cluster.evaluation.context import HOLDER, EvaluationContext, EvaluationStopped
         from cluster.evaluation.preparation import prepare_evaluation
         from cluster.evaluation.running import run_evaluation

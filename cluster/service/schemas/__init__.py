@@ -2,8 +2,8 @@
 
 They are shaped like OpenAI's files and fine-tuning jobs. Requests are strict, answers are frozen.
 Times are Unix seconds, accuracies are shares from 0 to 1, None is "not measured". Ids are `file-…`,
-`opt-…` and `eval-…`; a trial's id is its name in the experiment, a candidate's that of its prompt. Knows no
-HTTP and no Ray.
+`opt-…` and `eval-…`; a trial's id is its name in the experiment, a candidate's that of its prompt.
+Knows no HTTP and no Ray.
 """
 
 from cluster.config.component_spec import STORED

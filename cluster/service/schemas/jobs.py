@@ -11,7 +11,7 @@ from cluster.config.sizes import SizeSettings
 from cluster.config.task import ColumnSettings, is_empty, is_none
 from cluster.service.schemas.base import Answer
 from cluster.service.schemas.examples import WorkedExample
-from cluster.service.schemas.plain import MOST_KEY, Key, expect_bounded
+from cluster.service.schemas.plain import MOST_KEY, MOST_PROMPT, Key, expect_bounded
 from cluster.service.schemas.search import SearchRequest, SelectionRequest, StrategyRequest
 from optimizer.errors import SettingsError
 from serving.settings.validation import Strict
@@ -56,7 +56,7 @@ TERMINAL: frozenset[JobStatus] = frozenset(ENDS.values())
 """The statuses of a job that is over."""
 
 
-MOST_BASELINE = 200_000
+MOST_BASELINE = MOST_PROMPT
 """Maximum number of characters of a baseline in a request."""
 MOST_OLDER_BASELINE = 20_000
 """Maximum number of characters of a baseline under its older name."""

@@ -17,6 +17,8 @@ from optimizer.errors import SettingsError
 
 MOST_TEXT = 20_000
 """Characters of one text of a request, such as a baseline instruction [ours]."""
+MOST_PROMPT = 200_000
+"""Characters of a prompt [ours]."""
 MOST_KEY = 200
 """Characters of a key, such as abo.demonstrations [ours]."""
 MOST_ENTRIES = 1_000
@@ -40,6 +42,10 @@ Value = (
 """The value of one setting."""
 Key = Annotated[str, StringConstraints(max_length=MOST_KEY)]
 _GRADER = re.compile(r"(?:tasks\.[0-9]+\.)?grader")
+_PROMPT = re.compile(
+    r"tasks\.[0-9]+\.(?:baseline|keep\.[0-9]+)|prompts\.[0-9]+\.(?:text|prompt\.instruction)"
+)
+"""Where a request has a prompt, or a part of one, which may be longer than other texts."""
 _NUMBERS = (bool, int, float, type(None))
 _TEXTS = frozenset({"opening", "closing"})
 """Settings of strategies that are words of a prompt."""
@@ -57,7 +63,7 @@ def expect_bounded(given: Any) -> None:
     while waiting:
         part, depth, place = waiting.pop()
         if isinstance(part, str):
-            _expect_short(part, MOST_TEXT, place)
+            _expect_short(part, MOST_PROMPT if _PROMPT.fullmatch(place) else MOST_TEXT, place)
         elif isinstance(part, int | float):
             _expect_a_number(part, place)
         elif isinstance(part, Mapping | list | tuple):

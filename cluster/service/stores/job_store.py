@@ -4,8 +4,8 @@
       optimizations/index/     a line for each job, in the order in which they were filed (see
                                serving.storage.journal): what counts as filed; NAME.damaged: a file
                                of an index that had to be made again from the folders of the jobs
-      optimizations/ID/        a job of any kind: request.json: what was filed; state.json: how it stands; events/: a
-                               line for each event; results/
+      optimizations/ID/        of a job of any kind; request.json: what was filed; state.json: how
+                               it stands; events/: a line for each event; results/
       usage/YYYY-MM-DD.json    owner -> calls and money of that day (UTC), as reported by jobs
       usage/YYYY-MM-DD/        what was given out to each owner, see
                                cluster/service/access/owner_budgets.py

@@ -10,6 +10,7 @@ const VIEWS = [
   [/^\/jobs\/([^/]+)\/lineage\/?$/, () => import("/assets/views/lineage.js")],
   [/^\/jobs\/([^/]+)\/candidates\/?$/, () => import("/assets/views/candidates.js")],
   [/^\/jobs\/([^/]+)\/compare\/?$/, () => import("/assets/views/compare.js")],
+  [/^\/jobs\/(eval-[^/]+)\/?$/, () => import("/assets/views/evaluation.js")],
   [/^\/jobs\/([^/]+)\/?$/, () => import("/assets/views/job.js")],
 ];
 

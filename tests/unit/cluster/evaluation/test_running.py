@@ -87,7 +87,7 @@ def run(
     ledger: LedgerCoordinator,
     patch: pytest.MonkeyPatch,
 ) -> Evaluated:
-    patch.setattr(running, "connect", lambda _: model)
+    patch.setattr(running, "connect", lambda *_: model)
     shown: list[tuple[int, int]] = []
     found = asyncio.run(
         running._evaluated(what, ledger, lambda _: None, lambda *of: shown.append(of))
@@ -207,7 +207,7 @@ def test_a_judge_is_counted_and_on_record(
     what = prepared(data, task={"source": str(data), "grader": JUDGE})
     judge, target = JudgeOfSums(), Counting()
     monkeypatch.setattr(
-        running, "connect", lambda model: judge if model.label == "openai:judge" else target
+        running, "connect", lambda model, _: judge if model.label == "openai:judge" else target
     )
     for cached in (0, 40):
         found = asyncio.run(running._evaluated(what, ledger, lambda _: None, lambda *_: None))

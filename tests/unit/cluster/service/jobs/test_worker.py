@@ -157,8 +157,10 @@ def test_only_models_that_the_service_does_not_host_are_hosted_beside(
     def hosted(**optimizer: Any) -> list[str]:
         model = {"kind": "builtin", "name": "optimizer", **optimizer}
         return hosted_beside(
-            ExperimentSettings.model_validate(
-                {"tasks": ["navigate"], "strategies": ["apo"], "optimizer": model}
+            prepare.models_of(
+                ExperimentSettings.model_validate(
+                    {"tasks": ["navigate"], "strategies": ["apo"], "optimizer": model}
+                )
             ),
             service,
         )
