@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.evaluation import preparation, running
+from cluster.evaluation.context import EvaluationContext, EvaluationStopped, Spending
 from cluster.evaluation.preparation import PreparedEvaluation, prepare_evaluation
 from cluster.evaluation.settings import EvaluationSettings
 from cluster.evaluation.summary import Evaluated
 from cluster.results.items import read_items
-from optimizer.errors import BudgetExhausted, EndpointError, SettingsError
+from optimizer.budget.cost import Cost
+from optimizer.errors import BudgetExhausted, EndpointError, QuotaExhausted, SettingsError
 from optimizer.prompt import Prompt
 from optimizer.types import Completion, Failed, Outcome, Request
 from serving.ledger import Ledger
@@ -178,6 +180,76 @@ def test_the_folder_of_an_experiment_is_left_alone(data: Path) -> None:
 def test_money_needs_prices(data: Path) -> None:
     with pytest.raises(SettingsError, match="needs the prices of openai:m"):
         prepared(data, budget={"money": 5})
+
+
+def run_in(
+    context: EvaluationContext,
+    what: PreparedEvaluation,
+    model: Counting,
+    ledger: LedgerCoordinator,
+    patch: pytest.MonkeyPatch,
+) -> Evaluated:
+    patch.setattr(running, "connect", lambda *_: model)
+    return asyncio.run(running._evaluated(what, ledger, lambda _: None, lambda *_: None, context))
+
+
+def test_a_stop_ends_it_and_what_came_is_not_asked_again(
+    data: Path, ledger: LedgerCoordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Counting):
+        async def complete(self, requests: Sequence[Request]) -> list[Outcome]:
+            if len(self.requests) >= 8:
+                await asyncio.sleep(60)
+            return await super().complete(requests)
+
+    what, slow = prepared(data), Slow()
+    told: list[Spending] = []
+    context = EvaluationContext(stop=lambda: len(slow.requests) >= 8, spent=told.append)
+    with pytest.raises(EvaluationStopped):
+        run_in(context, what, slow, ledger, monkeypatch)
+    assert told[-1].usage_by_role["target"].calls == 8
+    found = run_in(EvaluationContext(), what, again := Counting(), ledger, monkeypatch)
+    assert (len(again.requests), found.cached, found.complete) == (12, 8, True)
+
+
+class Day:
+    """A day's budget of an owner, of so many calls."""
+
+    bounded = True
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.begun = 0
+
+    async def begin(self) -> None:
+        self.begun += 1
+
+    async def reserve(self, costs: Sequence[Cost], *, test: bool = False) -> int:
+        if not self.left:
+            raise QuotaExhausted("Your quota is used up.")
+        taken = min(self.left, len(costs))
+        self.left -= taken
+        return taken
+
+    async def send(self, most_by_key: Mapping[bytes, Cost], *, test: bool = False) -> None:
+        return None
+
+    def settle(self, cost_by_key: Mapping[bytes, Cost], *, answered: bool) -> None:
+        return None
+
+    def release(self, most: Cost, *, test: bool = False) -> None:
+        return None
+
+
+def test_its_owner_pays_and_a_quota_that_is_used_up_ends_it_for_the_day(
+    data: Path, ledger: LedgerCoordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, model, day = prepared(data), Counting(), Day(13)
+    with pytest.raises(QuotaExhausted, match="Your quota is used up"):
+        run_in(EvaluationContext(owner=day), what, model, ledger, monkeypatch)
+    assert (len(model.requests), day.begun) == (13, 1)
+    found = run_in(EvaluationContext(owner=Day(7)), what, model, ledger, monkeypatch)
+    assert (len(model.requests), found.complete) == (20, True)
 
 
 class JudgeOfSums:

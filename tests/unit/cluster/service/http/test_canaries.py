@@ -19,7 +19,7 @@ from cluster.service.core.errors import Conflict
 from cluster.service.core.job_record import Filed, State
 from cluster.service.core.settings import ServiceSettings
 from cluster.service.jobs.request_mapping import experiment_settings
-from cluster.service.schemas import OptimizationRequest
+from cluster.service.schemas import EvaluationRequest, OptimizationRequest
 from cluster.service.show import shown_app
 from cluster.service.stores.job_store import Store
 from optimizer.errors import SettingsError
@@ -43,6 +43,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "StrategyRequest": {"name": "apo"},
     "StrategySpec": {"name": "apo"},
 }
+EVALUATION: dict[str, Any] = {"prompts": [{"text": "Add."}], "file": "file-1"}
 ROUTES = (
     "/v1/optimizations",
     "/v1/optimizations/estimate",
@@ -222,6 +223,46 @@ async def test_nothing_that_a_request_names_is_opened_imported_resolved_or_calle
                     only_words.add(place)
                 if what := [*watch.taken(), *canaries.taken(), *told(answer, settings)]:
                     found.setdefault(f"{route} {place}", []).extend(what)
+    assert found == {}
+    assert not canaries.log.exists()
+    assert {400, 404, 409} <= statuses, "some are refused, and some hold only words"
+
+
+@pytest.mark.slow
+async def test_nothing_that_an_evaluation_names_is_opened_imported_resolved_or_called(
+    service: httpx2.AsyncClient,
+    canaries: Canaries,
+    settings: ServiceSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    upload = Path(settings.storage) / "files" / "file-1"
+    upload.mkdir(parents=True)
+    (upload / "file.json").write_text(json.dumps({"owner": "local", "filename": "sums.jsonl"}))
+    (upload / "data.jsonl").write_text('{"input": "1 + 1?", "target": "2"}\n')
+    route = "/v1/evaluations"
+    assert (await service.post(route, json=EVALUATION)).text.count(NOTHING_RUNS), "to its end"
+    walked = places(
+        EvaluationRequest.model_json_schema(),
+        REQUIRED | {"EvaluationRequest": EVALUATION, "PromptRequest": {"text": "Add."}},
+    )
+    assert {
+        ".file",
+        ".target",
+        ".grader",
+        ".prompts[].job",
+        ".prompts[].text",
+        ".columns.input",
+        ".metadata{key}",
+    } <= {place.name for place in walked}
+    found: dict[str, list[str]] = {}
+    statuses: set[int] = set()
+    with watching(monkeypatch) as watch:
+        for place in walked:
+            for value in fitting(place, canaries):
+                answer = await canaries.released(service.post(route, json=place.make(value)))
+                statuses.add(answer.status_code)
+                if what := [*watch.taken(), *canaries.taken(), *told(answer, settings)]:
+                    found.setdefault(place.name, []).extend(what)
     assert found == {}
     assert not canaries.log.exists()
     assert {400, 404, 409} <= statuses, "some are refused, and some hold only words"
