@@ -19,7 +19,7 @@ from cluster.service.core.backend import Principal
 from cluster.service.core.errors import NotFound
 from cluster.service.core.settings import QuotaSettings, ServiceSettings
 from cluster.service.jobs.controller_actor import open_controller
-from cluster.service.schemas import Evaluation, EvaluationRequest
+from cluster.service.schemas import TERMINAL, Evaluation, EvaluationRequest
 from cluster.service.stores.data_files import FileStore
 from cluster.service.stores.file_inspection import inspect_file
 from serving.storage import open_folder
@@ -93,9 +93,9 @@ async def until(endpoint: CountingEndpoint, asked: int) -> None:
 
 
 async def ended(backend: RayBackend, owner: Principal, id: str) -> Evaluation:
-    kinds = [event.kind async for event in backend.follow(owner, id, 0)]
-    assert kinds[-1].startswith("job."), kinds
-    job = await backend.get(owner, id)
+    async with asyncio.timeout(120):
+        while (job := await backend.get(owner, id)).status not in TERMINAL:
+            await asyncio.sleep(0.05)
     assert isinstance(job, Evaluation)
     return job
 
@@ -146,6 +146,9 @@ async def test_a_killed_one_repeats_what_was_in_flight_alone(
     assert (await backend.create(ANN, asked, kill.__name__)).id == job.id
     await until(endpoint, ITEMS // 2)
     kill(service)
+    heard = [event async for event in backend.follow(ANN, job.id, 0)]
+    assert [event.id for event in heard] == list(range(1, len(heard) + 1))
+    assert heard[-1].kind == "job.succeeded"
     done = await ended(backend, ANN, job.id)
     expect_whole(service, done)
     assert done.runs == 2, "it was hit while it ran"
@@ -194,7 +197,7 @@ async def test_its_own_budget_ends_it_with_what_it_has(
     asked = request(uploaded(service, ANN, "budget"), budget={"target_calls": 100})
     done = await ended(backend, ANN, (await backend.create(ANN, asked)).id)
     assert (done.status, done.passed) == ("succeeded", None)
-    assert endpoint.asked.total() == 100
-    assert [one.items for one in done.scores] == [100, 0]
     last = (await backend.events(ANN, done.id, 0, 1000))[-1]
+    assert endpoint.asked.total() == 100, last.message
+    assert [one.items for one in done.scores] == [100, 0]
     assert "It is not complete: " in last.message
