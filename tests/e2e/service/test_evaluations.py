@@ -194,10 +194,11 @@ async def test_its_own_budget_ends_it_with_what_it_has(
     service: ServiceSettings, endpoint: CountingEndpoint
 ) -> None:
     backend = RayBackend(service)
-    asked = request(uploaded(service, ANN, "budget"), budget={"target_calls": 100})
+    # Items go out 256 at a time, and all of them or none.
+    asked = request(uploaded(service, ANN, "budget"), budget={"target_calls": 2 * ITEMS - 1})
     done = await ended(backend, ANN, (await backend.create(ANN, asked)).id)
     assert (done.status, done.passed) == ("succeeded", None)
     last = (await backend.events(ANN, done.id, 0, 1000))[-1]
-    assert endpoint.asked.total() == 100, last.message
-    assert [one.items for one in done.scores] == [100, 0]
+    assert endpoint.asked.total() == ITEMS + 256, last.message
+    assert [one.items for one in done.scores] == [ITEMS, 256]
     assert "It is not complete: " in last.message
