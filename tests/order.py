@@ -24,6 +24,7 @@ SECONDS_BY_FILE = {
     "e2e/chaos/test_time_is_over.py": 40,
     "integration/test_submit.py": 38,
     "integration/test_ray_start.py": 35,
+    "e2e/service/test_evaluations.py": 45,
     "e2e/service/test_backends.py": 35,
     "integration/serving/test_replicas.py": 35,
     "integration/test_checking.py": 30,

@@ -7,6 +7,7 @@ A form is what an endpoint may refuse whatever the words are: the system role, t
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 from cluster.config.experiment import ExperimentSettings
 from cluster.config.grader import judge_model, judge_requests
@@ -22,6 +23,14 @@ from serving.models import connect
 from serving.settings import ModelSettings
 
 Question = tuple[ModelSettings, Request]
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A client that holds connections."""
+
+    async def aclose(self) -> None:
+        """Close them."""
 
 
 def questions_of(settings: ExperimentSettings, *, repeated: bool = False) -> tuple[Question, ...]:
@@ -91,10 +100,16 @@ async def check_models(questions: Sequence[Question]) -> None:
     """
     remote = [(model, question) for model, question in questions if not model.served]
     clients = {model.identity: connect(model) for model, _ in remote}
-    outcomes = await asyncio.gather(
-        *(reach(clients[model.identity], question) for model, question in remote),
-        return_exceptions=True,
-    )
+    try:
+        outcomes = await asyncio.gather(
+            *(reach(clients[model.identity], question) for model, question in remote),
+            return_exceptions=True,
+        )
+    finally:
+        # A service asks in one process all its life: no connection is left to the collector.
+        for client in clients.values():
+            if isinstance(client, Closable):
+                await client.aclose()
     problems: dict[str, BaseException] = {}
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
