@@ -29,7 +29,9 @@ _ITEM = re.compile(r"(\d+) x ([a-z ]+?)(?= and|,|\.)")
 
 
 def answer(messages: Messages, example: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer as far as the prompt has told how."""
+    """Answer as far as the prompt has told how; the row comes without its target."""
+    assert "input" in example
+    assert not {"label", "order", "summary"} & set(example), "a target is in the row"
     prompt, asked = messages[0]["content"], messages[-1]["content"]
     if asked.startswith("Subject: Order"):
         text = _order(prompt, asked)

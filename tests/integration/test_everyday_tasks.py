@@ -1,5 +1,6 @@
 """Everyday tasks from one command and from Python: tickets under a long production prompt, order
-mails to JSON, incident notes to a summary. Every score is computed again here, by other means.
+mails to JSON, incident notes to a summary. The models are functions, in each trial's process or in
+a replica. Every score is computed again here, by other means.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from rouge_score.rouge_scorer import RougeScorer
 
 import promptray
@@ -69,7 +71,7 @@ def test_tickets_under_a_long_prompt_from_one_command(tmp_path: Path) -> None:
         "--describe": "Sort a support ticket into one of six departments.",
         "--code": str(CODE),
         "--model": json.dumps(MODELS["model"]),
-        "--optimizer": json.dumps(MODELS["optimizer"]),
+        "--optimizer": "python:everyday_models:advise",  # in a replica, as no place is named
         "--target-calls": "900",
         "--out": str(out),
     }
@@ -91,6 +93,9 @@ def test_tickets_under_a_long_prompt_from_one_command(tmp_path: Path) -> None:
     for candidate in candidates:
         instruction = json.loads(candidate["prompt"])["instruction"]
         assert all(section(whole, heading) in instruction for heading in KEPT)
+    recorded = yaml.safe_load((out / "settings.yaml").read_text("utf-8"))
+    for role in ("target", "optimizer"):
+        assert recorded[role]["code_revision"].startswith("sha256:")
     (asked, *_) = questions(out, "criticise", tmp_path / "ledger.jsonl")
     assert "Sort a support ticket into one of six departments." in asked
     assert all(label in asked for label in everyday_tasks.DEPARTMENTS)
