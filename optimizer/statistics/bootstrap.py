@@ -50,11 +50,13 @@ def bootstrap_difference_ends(
 
     Of the differences with the other sign it has the other ends, to the last digit.
     """
-    turned = sorted(-change for change in differences)
-    if turned > sorted(differences):
-        low, high = bootstrap_ends(turned, (-1.0, 1.0), confidence)
-        return -high, -low
-    return bootstrap_ends(differences, (-1.0, 1.0), confidence)
+    ordered, turned = sorted(differences), sorted(-change for change in differences)
+    low, high = bootstrap_ends(max(ordered, turned), (-1.0, 1.0), confidence)
+    # Differences that are their own mirror image have an interval that is; the resamples are not.
+    if ordered == turned:
+        most = max(-low, high)
+        return -most, most
+    return (low, high) if ordered > turned else (-high, -low)
 
 
 # A report asks for the same interval several times; 128 of 20,000 items hold 20 MB.
